@@ -1,0 +1,98 @@
+"""Encoders: architectures in, a float32 matrix with named columns out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidDataError
+from ..registry import Entry, Registry
+from ..spaces import Architectures, SearchSpace
+from .base import Columns, Encoder
+
+ENCODERS = Registry(
+    "encoder",
+    {
+        "adjacency": Entry(".encoders.adjacency:AdjacencyEncoder", "one-hot genotype (adjacency and operations)"),
+        "adjacency_categorical": Entry(
+            ".encoders.adjacency:AdjacencyEncoder", "genotype as integers", {"variant": "categorical"}
+        ),
+        "adjacency_continuous": Entry(
+            ".encoders.adjacency:AdjacencyEncoder", "genotype scaled to [0, 1]", {"variant": "continuous"}
+        ),
+    },
+)
+register_encoder = ENCODERS.register
+
+
+class ConcatenatedEncoder(Encoder):
+    """Several encodings side by side.
+
+    Parameters
+    ----------
+    encoders : sequence of Encoder
+        Columns keep this order.
+    labels : sequence of str, optional
+        Prefixed to the column names, so that they stay distinct.
+    """
+
+    def __init__(self, encoders: Sequence[Encoder], labels: Sequence[str] | None = None) -> None:
+        self.encoders = encoders
+        self.labels = labels
+
+    @property
+    def stateless(self) -> bool:  # type: ignore[override]
+        """Whether all parts are."""
+        return all(encoder.stateless for encoder in self.encoders)
+
+    def columns(self, space: SearchSpace) -> Columns:
+        """Return the columns of all parts."""
+        joined = Columns.concatenate([encoder.columns(space) for encoder in self.encoders])
+        labels = self.labels or [str(i) for i in range(len(self.encoders))]
+        sizes = [len(encoder.columns(space)) for encoder in self.encoders]
+        names = [f"{label}: " for label, size in zip(labels, sizes, strict=True) for _ in range(size)]
+        prefixed = tuple(prefix + name for prefix, name in zip(names, joined.names, strict=True))
+        groups = tuple(prefix + group for prefix, group in zip(names, joined.groups, strict=True))
+        return Columns(prefixed, groups, joined.indicator)
+
+    def _fit(self, architectures: Architectures) -> None:
+        for encoder in self.encoders:
+            encoder.fit(architectures)
+
+    def _transform(self, architectures: Architectures) -> NDArray[Any]:
+        return np.concatenate([encoder.transform(architectures) for encoder in self.encoders], axis=1)
+
+
+def make_encoder(name: str, **parameters: Any) -> Encoder:
+    """Return an encoder by name; several joined by `+` stand side by side.
+
+    Parameters
+    ----------
+    name : str
+        E.g. `"adjacency"` or `"path+statistics"`; `archcast list encoders` shows all.
+    **parameters
+        Constructor arguments, for a single name.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such encoder.
+    InvalidDataError
+        If parameters are given with several names.
+    """
+    names = name.split("+")
+    if len(names) > 1 and parameters:
+        raise InvalidDataError(f"encoder parameters need a single encoder name, got {name!r}")
+    parts = [ENCODERS.create(part, **parameters) for part in names]
+    for part, encoder in zip(names, parts, strict=True):
+        if not isinstance(encoder, Encoder):
+            raise InvalidDataError(
+                f"encoder {part!r} is registered with a {type(encoder).__name__}, expected an Encoder"
+            )
+    return parts[0] if len(parts) == 1 else ConcatenatedEncoder(parts, labels=names)
+
+
+__all__ = ["ENCODERS", "Columns", "ConcatenatedEncoder", "Encoder", "make_encoder", "register_encoder"]

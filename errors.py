@@ -1,0 +1,39 @@
+"""One family of exceptions, each named for what was wrong with the input.
+
+Every message is one sentence that names the offending value, its position and what was expected. The command line
+prints exactly that sentence and exits with status 2. Anything that is not an `ArchcastError` is a defect of archcast.
+"""
+
+from __future__ import annotations
+
+
+class ArchcastError(Exception):
+    """Base of all errors that archcast raises about its input."""
+
+
+class InvalidArchitectureError(ArchcastError, ValueError):
+    """An architecture is malformed, or does not belong to the search space it was given to."""
+
+
+class UnknownNameError(ArchcastError, LookupError):
+    """No space, encoder, predictor, table, metric or column has the requested name."""
+
+
+class InvalidDataError(ArchcastError, ValueError):
+    """Numbers that cannot be used: NaN or infinite targets, too few rows, contradicting shapes or parameters."""
+
+
+class TableFormatError(ArchcastError, ValueError):
+    """A file is not a readable benchmark table: empty, truncated, of another format or of a newer version."""
+
+
+class ModelFormatError(ArchcastError, ValueError):
+    """A file is not a readable saved predictor: truncated, tampered with, or written by a newer version."""
+
+
+class UnsafeFileError(ArchcastError, ValueError):
+    """A file asks to run code while it is being read. Nothing of it was executed."""
+
+
+class MissingDependencyError(ArchcastError, ImportError):
+    """An optional dependency is needed for what was asked, and is not installed."""

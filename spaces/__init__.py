@@ -1,0 +1,75 @@
+"""Search spaces: what an architecture is, and how to move among architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InvalidDataError
+from ..registry import Entry, Registry
+from .architectures import Architecture, Architectures
+from .base import ArchitecturesLike, Gene, SearchSpace
+from .graphs import GraphBatch, GraphSchema
+from .operations import Operation
+
+SPACES = Registry(
+    "space",
+    {
+        "nasbench201": Entry(
+            ".spaces.nasbench201:NASBench201Space", "NAS-Bench-201 cell: 6 edges x 5 operations, 15,625 architectures"
+        ),
+    },
+)
+register_space = SPACES.register
+
+
+def get_space(name: str, **parameters: Any) -> SearchSpace:
+    """Return a search space by its registered name.
+
+    Parameters
+    ----------
+    name : str
+        E.g. `"nasbench201"`; `archcast list spaces` shows all.
+    **parameters
+        What the space takes, if anything, e.g. `nodes` and `operations` of `"cell"`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such space.
+    """
+    space = SPACES.create(name, **parameters)
+    if not isinstance(space, SearchSpace):
+        raise InvalidDataError(f"space {name!r} is registered with a {type(space).__name__}, expected a SearchSpace")
+    return space
+
+
+def space_from_spec(spec: Mapping[str, Any]) -> SearchSpace:
+    """Return the space that `SearchSpace.spec` describes.
+
+    Raises
+    ------
+    InvalidDataError
+        If the mapping is not such a description.
+    UnknownNameError
+        If the space is not registered here.
+    """
+    if not isinstance(spec.get("space"), str) or not isinstance(spec.get("parameters", {}), Mapping):
+        raise InvalidDataError(f"expected a space spec with 'space' and 'parameters', got {dict(spec)!r}")
+    return get_space(spec["space"], **spec.get("parameters", {}))
+
+
+__all__ = [
+    "SPACES",
+    "Architecture",
+    "Architectures",
+    "ArchitecturesLike",
+    "Gene",
+    "GraphBatch",
+    "GraphSchema",
+    "Operation",
+    "SearchSpace",
+    "get_space",
+    "register_space",
+    "space_from_spec",
+]

@@ -1,0 +1,419 @@
+"""The contract of a search space: what an architecture is, and every vectorised move on batches of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ArchcastError, InvalidArchitectureError, InvalidDataError
+from .architectures import GENOTYPE_DTYPE, Architecture, Architectures
+from .graphs import GraphBatch, GraphSchema
+from .hashing import row_keys
+
+ArchitecturesLike: TypeAlias = Architectures | Architecture | NDArray[Any] | Sequence[Any] | str
+"""What users may pass: a batch, one architecture, genotype rows `(n, d)`, native notations, or one native string."""
+
+ENUMERABLE = 2_000_000
+"""Spaces up to this size are sampled from their full enumeration and may be enumerated at once."""
+
+_ATTEMPTS = 200
+
+
+@dataclass(frozen=True)
+class Gene:
+    """One integer of a genotype: an index into `choices`.
+
+    Parameters
+    ----------
+    name : str
+        What is chosen, e.g. `"0->1"` or `"block3_kernel"`.
+    choices : tuple
+        The options, in the order of the integer.
+    ordered : bool
+        Whether the options are numbers in increasing order (kernel sizes), rather than categories.
+    """
+
+    name: str
+    choices: tuple[Hashable, ...]
+    ordered: bool = False
+
+
+class SearchSpace(ABC):
+    """A family of architectures, each a fixed-length row of small integers (its genotype).
+
+    Subclasses say what the genes are, which rows are valid, how the native notation reads, and what graph a row
+    stands for. All search moves follow from that and are vectorised over batches.
+
+    Parameters
+    ----------
+    name : str
+        The registered name; with `parameters` it identifies the space.
+    genes : sequence of Gene
+        One a column of the genotype.
+    parameters : mapping, optional
+        JSON-able keyword arguments with which the registered name rebuilds an equal space.
+    """
+
+    def __init__(self, name: str, genes: Sequence[Gene], parameters: Mapping[str, Any] | None = None) -> None:
+        self.name = name
+        self.genes = tuple(genes)
+        self.parameters: dict[str, Any] = dict(parameters or {})
+        self.cardinalities: NDArray[np.int64] = np.array([len(gene.choices) for gene in self.genes], dtype=np.int64)
+        if not self.genes or (self.cardinalities < 1).any():
+            raise InvalidDataError(f"space {name!r} needs at least one gene, each with at least one choice")
+
+    # ---- identity ---------------------------------------------------------------------------------------------
+
+    @property
+    def dimension(self) -> int:
+        """`d`, the length of a genotype."""
+        return len(self.genes)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """A JSON-able description from which `space_from_spec` rebuilds the space."""
+        return {"space": self.name, "parameters": self.parameters}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SearchSpace) and (self is other or self.spec == other.spec)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.dimension))
+
+    def __repr__(self) -> str:
+        size = f"{self.size:,}" if self.size is not None else "an unknown number of"
+        return f"<{type(self).__name__} {self.name!r}: {size} architectures, {self.dimension} genes>"
+
+    # ---- what a subclass says -----------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int | None:
+        """The number of valid genotypes, or None where it is not known. By default every combination is valid."""
+        return int(np.prod(self.cardinalities.astype(object)))
+
+    def _reason_invalid(self, genotype: NDArray[Any]) -> str | None:
+        """Say what is wrong with one row whose genes are all in range, or None if it is valid."""
+        return None
+
+    def _valid_in_range(self, genotypes: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return which rows are valid, given that all genes are in range; override together with the reason."""
+        return np.ones(len(genotypes), dtype=np.bool_)
+
+    @abstractmethod
+    def _parse_text(self, text: str) -> Sequence[int]:
+        """Return the genotype that a native string stands for, or raise InvalidArchitectureError."""
+
+    def _parse_object(self, item: Any) -> Sequence[int]:
+        """Return the genotype of a native object that is neither text nor integers, or raise."""
+        raise InvalidArchitectureError(f"expected a string or {self.dimension} integers, got {type(item).__name__}")
+
+    @abstractmethod
+    def _format_row(self, genotype: Sequence[int]) -> str:
+        """Return the native string of one valid genotype."""
+
+    @cached_property
+    @abstractmethod
+    def graph_schema(self) -> GraphSchema:
+        """What the graphs of all architectures of this space have in common."""
+
+    @abstractmethod
+    def _graphs(self, genotypes: NDArray[np.int16]) -> GraphBatch:
+        """Return the graphs of valid rows."""
+
+    def _keys(self, genotypes: NDArray[np.int16]) -> NDArray[np.uint64]:
+        return self._graphs(genotypes).prune().keys()
+
+    def complexity(self, architectures: ArchitecturesLike) -> dict[str, NDArray[np.float64]] | None:
+        """Return `{"params": (n,), "flops": (n,)}` of the space's standard network, or None where it is not known.
+
+        Parameters are counted one by one, `flops` are multiply-accumulate operations for one input.
+        """
+        return None
+
+    # ---- batches in and out -------------------------------------------------------------------------------------
+
+    def architectures(self, items: ArchitecturesLike) -> Architectures:
+        """Return a checked batch from anything that describes architectures of this space.
+
+        Raises
+        ------
+        InvalidArchitectureError
+            If an item is malformed, invalid, or belongs to another space; the message names it and its position.
+        """
+        if isinstance(items, Architecture):
+            items = items.batch()
+        if isinstance(items, Architectures):
+            if items.space != self:
+                raise InvalidArchitectureError(
+                    f"expected architectures of space {self.name!r}, got architectures of space {items.space.name!r}"
+                )
+            return items
+        return self.parse(items)
+
+    def parse(self, items: ArchitecturesLike) -> Architectures:
+        """Return the batch that native notations stand for; the exact inverse of `format`.
+
+        Parameters
+        ----------
+        items : str, sequence of native notations, or integer array `(n, d)`
+            A single string is a batch of one. Each item may also be a genotype of `d` integers, or an `Architecture`.
+
+        Raises
+        ------
+        InvalidArchitectureError
+            Naming the first bad item, its position and what was expected.
+        """
+        if isinstance(items, (Architectures, Architecture)):
+            return self.architectures(items)
+        if isinstance(items, (str, Mapping)):
+            items = [items]
+        if isinstance(items, np.ndarray) and items.ndim == 2 and items.dtype.kind in "iu":
+            rows = items
+        else:
+            parsed = [self._parse_item(item, position) for position, item in enumerate(items)]
+            rows = np.array(parsed, dtype=np.int64).reshape(len(parsed), self.dimension)
+        self._check(rows)
+        return Architectures(self, rows)
+
+    def _parse_item(self, item: Any, position: int) -> Sequence[int]:
+        try:
+            if isinstance(item, Architecture):
+                return self.architectures(item).genotypes[0].tolist()  # type: ignore[no-any-return]
+            if isinstance(item, (str, np.str_)):
+                return self._parse_text(str(item).strip())
+            if _is_integer_row(item):
+                row = np.asarray(item)
+                if row.shape != (self.dimension,):
+                    raise InvalidArchitectureError(f"expected {self.dimension} integers, got {row.size}")
+                return row.tolist()  # type: ignore[no-any-return]
+            return self._parse_object(item)
+        except InvalidArchitectureError as error:
+            raise InvalidArchitectureError(f"architecture {position} ({_shorten(item)}): {error}") from None
+
+    def _check(self, rows: NDArray[Any]) -> None:
+        if rows.ndim != 2 or rows.shape[1] != self.dimension:
+            raise InvalidArchitectureError(
+                f"genotypes of space {self.name!r} must have shape (n, {self.dimension}), got {rows.shape}"
+            )
+        valid = self.is_valid(rows)
+        if not valid.all():
+            position = int(np.argmin(valid))
+            reason = self.explain_invalid(rows[position])
+            raise InvalidArchitectureError(f"architecture {position} ({rows[position].tolist()}): {reason}")
+
+    def format(self, architectures: ArchitecturesLike) -> list[str]:
+        """Return the native string of each architecture."""
+        return [self._format_row(row) for row in self.architectures(architectures).genotypes.tolist()]
+
+    def is_valid(self, genotypes: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return which rows of an `(n, d)` integer array are architectures of this space, bool `(n,)`."""
+        in_range = np.asarray(((genotypes >= 0) & (genotypes < self.cardinalities)).all(axis=1))
+        valid: NDArray[np.bool_] = in_range.copy()
+        valid[in_range] = self._valid_in_range(genotypes[in_range])
+        return valid
+
+    def explain_invalid(self, genotype: NDArray[Any]) -> str | None:
+        """Return what is wrong with one genotype `(d,)`, or None if it is valid."""
+        for gene, value in zip(self.genes, genotype.tolist(), strict=True):
+            if not 0 <= value < len(gene.choices):
+                return f"gene {gene.name!r} must be in 0..{len(gene.choices) - 1}, got {value}"
+        return self._reason_invalid(genotype)
+
+    def to_graphs(self, architectures: ArchitecturesLike) -> GraphBatch:
+        """Return the architectures as a `GraphBatch`."""
+        return self._graphs(self.architectures(architectures).genotypes)
+
+    def canonical(self, architectures: ArchitecturesLike) -> NDArray[np.uint64]:
+        """Return one key per architecture, `(n,)` uint64: equal for isomorphic twins and whatever the dead code."""
+        return self._keys(self.architectures(architectures).genotypes)
+
+    # ---- enumeration and sampling -------------------------------------------------------------------------------
+
+    def enumerate(self) -> Architectures:
+        """Return all architectures, in lexicographic order of their genotypes.
+
+        Raises
+        ------
+        ArchcastError
+            If there are more than two million, or their number is not known.
+        """
+        return Architectures(self, self._all_genotypes)
+
+    @cached_property
+    def _all_genotypes(self) -> NDArray[np.int16]:
+        if not self._is_enumerable:
+            raise ArchcastError(
+                f"space {self.name!r} has too many architectures to enumerate "
+                f"({self.size if self.size is not None else 'unknown number'}, limit {ENUMERABLE:,})"
+            )
+        grid = np.indices(tuple(self.cardinalities.tolist()), dtype=GENOTYPE_DTYPE)
+        rows = grid.reshape(self.dimension, -1).T
+        rows = np.ascontiguousarray(rows[self._valid_in_range(rows)])
+        rows.setflags(write=False)
+        return rows
+
+    @property
+    def _is_enumerable(self) -> bool:
+        return int(np.prod(self.cardinalities.astype(object))) <= ENUMERABLE
+
+    def _draw(self, n: int, rng: np.random.Generator) -> NDArray[Any]:
+        """Return `n` random rows, which need not be valid; override to give the space its usual distribution."""
+        return rng.integers(0, self.cardinalities, size=(n, self.dimension), dtype=GENOTYPE_DTYPE)
+
+    def sample(self, n: int, seed: int, *, distinct: bool = True, canonical: bool = False) -> Architectures:
+        """Return `n` random architectures.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int
+            The same seed gives the same architectures, process to process.
+        distinct : bool
+            Sample without replacement.
+        canonical : bool
+            Sample without isomorphic twins either.
+
+        Raises
+        ------
+        InvalidDataError
+            If `n` is negative, or larger than the number of (canonically) distinct architectures.
+        """
+        if n < 0:
+            raise InvalidDataError(f"the number of architectures to sample must not be negative, got {n}")
+        rng = np.random.default_rng(seed)
+        if self._is_enumerable and distinct:
+            rows = self._all_genotypes[rng.permutation(len(self._all_genotypes))]
+            if canonical:
+                rows = rows[_first_occurrences(self._keys(rows))]
+            self._require_enough(n, len(rows), canonical)
+            return Architectures(self, rows[:n])
+        found = np.zeros((0, self.dimension), dtype=GENOTYPE_DTYPE)
+        idle = 0
+        while len(found) < n and idle < _ATTEMPTS:
+            drawn = self._draw(2 * (n - len(found)) + 16, rng)
+            merged = np.concatenate([found, drawn[self.is_valid(drawn)].astype(GENOTYPE_DTYPE)])
+            if canonical:
+                merged = merged[_first_occurrences(self._keys(merged))]
+            elif distinct:
+                merged = merged[_first_occurrences(row_keys(merged))]
+            idle = idle + 1 if len(merged) == len(found) else 0
+            found = merged
+        self._require_enough(n, len(found), canonical)
+        return Architectures(self, found[:n])
+
+    def _require_enough(self, n: int, available: int, canonical: bool) -> None:
+        if n > available:
+            kind = "canonically distinct" if canonical else "distinct"
+            raise InvalidDataError(f"cannot sample {n} {kind} architectures of space {self.name!r}: found {available}")
+
+    # ---- search moves -------------------------------------------------------------------------------------------
+
+    def neighbors(self, architectures: ArchitecturesLike) -> tuple[Architectures, NDArray[np.intp]]:
+        """Return all valid architectures that differ from a given one in exactly one gene.
+
+        Returns
+        -------
+        neighbors : Architectures
+        origin : integer array `(len(neighbors),)`
+            The row of `architectures` that each is a neighbour of.
+        """
+        rows = self.architectures(architectures).genotypes
+        changed, origins = [], []
+        for position, cardinality in enumerate(self.cardinalities.tolist()):
+            for shift in range(1, cardinality):
+                candidate = rows.copy()
+                candidate[:, position] = (candidate[:, position] + shift) % cardinality
+                valid = self.is_valid(candidate)
+                changed.append(candidate[valid])
+                origins.append(np.flatnonzero(valid))
+        if not changed:
+            return Architectures(self, rows[:0]), np.zeros(0, dtype=np.intp)
+        origin = np.concatenate(origins)
+        order = np.argsort(origin, kind="stable")
+        return Architectures(self, np.concatenate(changed)[order]), origin[order]
+
+    def mutate(self, architectures: ArchitecturesLike, seed: int, *, n_genes: int = 1) -> Architectures:
+        """Return one mutant of each architecture: `n_genes` genes redrawn among their other values, and valid.
+
+        Raises
+        ------
+        InvalidDataError
+            If `n_genes` is not between 1 and the number of genes with a choice, or an architecture has no neighbour.
+        """
+        rng = np.random.default_rng(seed)
+        rows = self.architectures(architectures).genotypes
+        free = np.flatnonzero(self.cardinalities > 1)
+        if not 1 <= n_genes <= len(free):
+            raise InvalidDataError(f"n_genes must be in 1..{len(free)}, got {n_genes}")
+        result = rows.copy()
+        pending = np.arange(len(rows))
+        for _ in range(_ATTEMPTS):
+            if not len(pending):
+                break
+            order = rng.random((len(pending), len(free))).argsort(axis=1)[:, :n_genes]
+            positions = free[order]
+            candidate = rows[pending].copy()
+            lines = np.arange(len(pending))[:, None]
+            shift = rng.integers(1, self.cardinalities[positions])
+            candidate[lines, positions] = (candidate[lines, positions] + shift) % self.cardinalities[positions]
+            valid = self.is_valid(candidate)
+            result[pending[valid]] = candidate[valid]
+            pending = pending[~valid]
+        for row in pending:
+            near, _ = self.neighbors(rows[row : row + 1])
+            if not len(near):
+                raise InvalidDataError(f"architecture {self._format_row(rows[row].tolist())} has no neighbour")
+            result[row] = near.genotypes[rng.integers(len(near))]
+        return Architectures(self, result)
+
+    def crossover(self, first: ArchitecturesLike, second: ArchitecturesLike, seed: int) -> Architectures:
+        """Return one child per pair of parents: each gene from either parent, and valid.
+
+        Where no valid mixture is found the child is a copy of the first parent.
+
+        Raises
+        ------
+        InvalidDataError
+            If the batches differ in length.
+        """
+        rng = np.random.default_rng(seed)
+        mother, father = self.architectures(first).genotypes, self.architectures(second).genotypes
+        if mother.shape != father.shape:
+            raise InvalidDataError(f"expected as many second as first parents, got {len(father)} and {len(mother)}")
+        result = mother.copy()
+        pending = np.arange(len(mother))
+        for _ in range(_ATTEMPTS):
+            if not len(pending):
+                break
+            take = rng.random((len(pending), self.dimension)) < 0.5
+            candidate = np.where(take, mother[pending], father[pending])
+            valid = self.is_valid(candidate)
+            result[pending[valid]] = candidate[valid]
+            pending = pending[~valid]
+        return Architectures(self, result)
+
+
+def _first_occurrences(keys: NDArray[np.uint64]) -> NDArray[np.intp]:
+    return np.sort(np.unique(keys, return_index=True)[1])
+
+
+def _is_integer_row(item: Any) -> bool:
+    if isinstance(item, np.ndarray):
+        return item.ndim == 1 and item.dtype.kind in "iu"
+    return (
+        isinstance(item, (list, tuple))
+        and len(item) > 0
+        and all(isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in item)
+    )
+
+
+def _shorten(item: Any, limit: int = 120) -> str:
+    text = repr(item) if not isinstance(item, Iterable) or isinstance(item, (str, list, tuple, dict)) else str(item)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

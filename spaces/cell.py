@@ -1,0 +1,135 @@
+"""`CellSpace`: cells that users configure for their own space, with operations on edges or on nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidArchitectureError, InvalidDataError
+from .base import Gene, SearchSpace
+from .graphs import GraphBatch, GraphSchema
+from .operations import Operation, as_operation, vocabulary
+
+
+class CellSpace(SearchSpace):
+    """A small directed acyclic graph that is stacked into a network: the base of the cell spaces.
+
+    Build one with `CellSpace.on_edges` or `CellSpace.on_nodes`; the registered name `"cell"` does the same from
+    parameters alone.
+    """
+
+    operations: tuple[Operation, ...]
+
+    @staticmethod
+    def on_edges(nodes: int, operations: Sequence[str | Operation]) -> EdgeCellSpace:
+        """Return the space of complete cells: every pair of nodes `i < j` is joined by one of `operations`.
+
+        Parameters
+        ----------
+        nodes : int
+            Nodes of the cell, the first its input and the last its output; at least 2.
+        operations : sequence of str or Operation
+            E.g. `["none", "skip_connect", "nor_conv_3x3"]`.
+        """
+        return EdgeCellSpace(nodes, operations)
+
+
+class EdgeCellSpace(CellSpace):
+    """Cells whose nodes sum their inputs and whose every edge carries an operation.
+
+    The genotype holds one operation index per edge, ordered by target, then by source. The native notation is that
+    of NAS-Bench-201 (Dong and Yang, ICLR 2020): `|op~0|+|op~0|op~1|+...`, one group per target node.
+
+    Parameters
+    ----------
+    nodes : int
+        Nodes of the cell, input and output included; at least 2.
+    operations : sequence of str or Operation
+        What an edge can carry; names without `|`, `~` and `+`.
+    name : str
+        The registered name.
+    """
+
+    def __init__(self, nodes: int, operations: Sequence[str | Operation], *, name: str = "cell") -> None:
+        self.nodes = nodes
+        self.operations = tuple(as_operation(operation) for operation in operations)
+        names = [operation.name for operation in self.operations]
+        if nodes < 2:
+            raise InvalidDataError(f"a cell needs at least 2 nodes, got {nodes}")
+        if not names or len(set(names)) != len(names) or any(c in n for n in names for c in "|~+"):
+            raise InvalidDataError(f"operations must be distinct names without '|', '~' and '+', got {names}")
+        self.edges = tuple((i, j) for j in range(1, nodes) for i in range(j))
+        parameters = {
+            "operations_on": "edges",
+            "nodes": nodes,
+            "operations": [operation.to_spec() for operation in self.operations],
+        }
+        genes = [Gene(f"{i}->{j}", tuple(names)) for i, j in self.edges]
+        super().__init__(name, genes, parameters if name == "cell" else {})
+
+    def _parse_text(self, text: str) -> list[int]:
+        groups = text.split("+")
+        if len(groups) != self.nodes - 1:
+            raise InvalidArchitectureError(
+                f"expected {self.nodes - 1} groups like |op~0| joined by '+', got {len(groups)}"
+            )
+        index = {operation.name: k for k, operation in enumerate(self.operations)}
+        genotype = []
+        for target, group in enumerate(groups, start=1):
+            items = group.split("|")
+            if len(items) != target + 2 or items[0] or items[-1]:
+                raise InvalidArchitectureError(
+                    f"expected {target} operations as |op~0|...| for node {target}, got {group!r}"
+                )
+            for source, item in enumerate(items[1:-1]):
+                name, _, read = item.partition("~")
+                if read != str(source):
+                    raise InvalidArchitectureError(
+                        f"expected operation {source} of node {target} to read node {source}, got {item!r}"
+                    )
+                if name not in index:
+                    raise InvalidArchitectureError(
+                        f"unknown operation {name!r} on edge {source}->{target}, expected one of {', '.join(index)}"
+                    )
+                genotype.append(index[name])
+        return genotype
+
+    def _format_row(self, genotype: Sequence[int]) -> str:
+        bounds = [0, *np.cumsum(range(1, self.nodes)).tolist()]
+        return "+".join(
+            "|" + "".join(f"{self.operations[op].name}~{i}|" for i, op in enumerate(genotype[start:stop]))
+            for start, stop in pairwise(bounds)
+        )
+
+    @cached_property
+    def graph_schema(self) -> GraphSchema:
+        """The line graph: the input, one node per edge of the cell, the output."""
+        size = len(self.edges) + 2
+        edges = np.zeros((size, size), dtype=np.bool_)
+        for a, (source, target) in enumerate(self.edges, start=1):
+            edges[0, a] = source == 0
+            edges[a, -1] = target == self.nodes - 1
+            for b, (other_source, _) in enumerate(self.edges, start=1):
+                edges[a, b] = target == other_source
+        allowed = np.zeros((size, len(self.operations) + 2), dtype=np.bool_)
+        allowed[0, 0] = allowed[-1, 1] = True
+        allowed[1:-1, 2:] = True
+        return GraphSchema(
+            vocabulary=vocabulary(self.operations),
+            node_operations=allowed,
+            possible_edges=edges,
+            node_names=("input", *(gene.name for gene in self.genes), "output"),
+        )
+
+    def _graphs(self, genotypes: NDArray[Any]) -> GraphBatch:
+        schema = self.graph_schema
+        operations = np.ones((len(genotypes), schema.num_nodes), dtype=np.int8)
+        operations[:, 0] = 0
+        operations[:, 1:-1] = genotypes + 2
+        adjacency = np.broadcast_to(schema.possible_edges, (len(genotypes), *schema.possible_edges.shape))
+        return GraphBatch.build(schema, adjacency, operations)
