@@ -1,0 +1,136 @@
+"""Printing results: a table for people, CSV and JSON for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from ...errors import ArchcastError, InvalidDataError
+
+
+class Format(StrEnum):
+    """How records are written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON knows it: numpy scalars become Python's, NaN and infinities become null."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on standard output."""
+    print(json.dumps(plain(value), indent=2, ensure_ascii=False))
+
+
+def print_records(records: Sequence[Mapping[str, Any]], form: Format, *, title: str | None = None) -> None:
+    """Print records with the same keys, as a table, CSV or a JSON list."""
+    if form is Format.json:
+        print_json(list(records))
+    elif form is Format.csv:
+        sys.stdout.write(as_csv(records))
+    else:
+        print_table(records, title=title)
+
+
+def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return records as CSV text with a header."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(records[0]) if records else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: "" if plain(value) is None else plain(value) for key, value in r.items()} for r in records)
+    return stream.getvalue()
+
+
+def print_table(records: Sequence[Mapping[str, Any]], *, title: str | None = None) -> None:
+    """Print records as a table; plain tab-separated columns where standard output is not a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    if not records:
+        print("(nothing)")
+        return
+    if not sys.stdout.isatty():
+        print("\t".join(records[0]))
+        for record in records:
+            print("\t".join(_show(value) for value in record.values()))
+        return
+    table = Table(title=title, title_justify="left")
+    for key, value in records[0].items():
+        numeric = isinstance(plain(value), (int, float)) and not isinstance(value, bool)
+        table.add_column(key, justify="right" if numeric else "left", overflow="fold")
+    for record in records:
+        table.add_row(*(_show(value) for value in record.values()))
+    Console().print(table)
+
+
+def _show(value: Any) -> str:
+    value = plain(value)
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return ", ".join(map(_show, value))
+    return str(value)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    ArchcastError
+        If it cannot be written.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            Path(temporary).chmod(0o666 & ~_umask())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ArchcastError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def require_suffix(path: Path, expected: Sequence[str]) -> str:
+    """Return the suffix of a path if it is one of those expected.
+
+    Raises
+    ------
+    InvalidDataError
+        Otherwise.
+    """
+    if path.suffix not in expected:
+        raise InvalidDataError(f"expected a file name ending in {' or '.join(expected)}, got {path.name!r}")
+    return path.suffix
