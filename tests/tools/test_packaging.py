@@ -52,15 +52,10 @@ def test_wheel_works_in_an_empty_environment_from_another_folder(wheel, tmp_path
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
     python = environment / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", str(wheel)], check=True)
-    # Its dependencies are those of the running environment: installing them again would test the network.
+    # Its dependencies are those of the running environment: installing them again would test the network. A path
+    # added this way does not bring the editable install along.
     site = next((environment / "lib").glob("python*/site-packages"))
     (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"])
-    (site / "without_checkout.py").write_text(
-        "import sys\n"
-        "sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in type(f).__module__ + getattr(f, '__name__', '')"
-        " and 'editable' not in getattr(f, '__module__', '')]\n"
-    )
-    (site / "zz_without_checkout.pth").write_text("import without_checkout\n")
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     where = subprocess.run(
         [python, "-c", "import archcast; print(archcast.__file__)"],
