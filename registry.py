@@ -116,6 +116,25 @@ class Registry:
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise UnknownNameError(f"unknown {self.kind} {name!r}, expected one of {', '.join(self.names())}{hint}")
 
+    def name_of(self, factory: Callable[..., Any]) -> str | None:
+        """Return the first name under which exactly this class or function is registered, or None.
+
+        Built-in components are told by where they are defined, and of the entry points only those of the package that
+        defines the class are loaded, so that nothing else is imported.
+        """
+        module, qualname = getattr(factory, "__module__", ""), getattr(factory, "__qualname__", "")
+        for name, entry in self._builtin.items():
+            target = entry.target.partition(":")
+            if f"{__package__}{target[0]}" == module and target[2] == qualname:
+                return name
+        for name, registered in self._registered.items():
+            if registered is factory:
+                return name
+        for name, point in self._entry_points().items():
+            if point.module.split(".")[0] == module.split(".")[0] and point.load() is factory:
+                return name
+        return None
+
     def create(self, name: str, **parameters: Any) -> Any:
         """Build the component `name`; `parameters` override what the name fixes by default.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,16 @@ class ConcatenatedEncoder(Encoder):
 
     def _transform(self, architectures: Architectures) -> NDArray[Any]:
         return np.concatenate([encoder.transform(architectures) for encoder in self.encoders], axis=1)
+
+    def _get_state(self) -> dict[str, NDArray[Any]]:
+        parts = enumerate(encoder._get_state() for encoder in self.encoders)
+        return {f"{i}/{key}": array for i, part in parts for key, array in part.items()}
+
+    def _set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        for i, encoder in enumerate(self.encoders):
+            prefix = f"{i}/"
+            encoder._set_state({k.removeprefix(prefix): array for k, array in state.items() if k.startswith(prefix)})
+            encoder.space_ = self.space_
 
 
 def make_encoder(name: str, **parameters: Any) -> Encoder:

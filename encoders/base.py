@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -131,6 +131,13 @@ class Encoder(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     def _fit(self, architectures: Architectures) -> None:
         """Learn what `columns` needs; stateless encoders have nothing to learn."""
+
+    def _get_state(self) -> dict[str, NDArray[Any]]:
+        """Return all that `_fit` learned, as arrays; override together with `_fit`."""
+        return {}
+
+    def _set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take back what `_get_state` returned."""
 
 
 def as_batch(architectures: Architectures | Sequence[Architecture]) -> Architectures:
