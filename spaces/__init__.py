@@ -18,6 +18,19 @@ SPACES = Registry(
         "nasbench201": Entry(
             ".spaces.nasbench201:NASBench201Space", "NAS-Bench-201 cell: 6 edges x 5 operations, 15,625 architectures"
         ),
+        "nasbench_graph": Entry(
+            ".spaces.nasbench_graph:NASBenchGraphSpace",
+            "NAS-Bench-Graph: trees of 4 GNN operations, 26,206 architectures",
+        ),
+        "nasbench_graph_proteins": Entry(
+            ".spaces.nasbench_graph:NASBenchGraphSpace",
+            "NAS-Bench-Graph as measured on proteins: 5 operations, 2,021 architectures",
+            {"proteins": True},
+        ),
+        "mnasnet_chain": Entry(
+            ".spaces.mnasnet_chain:MnasNetChainSpace", "Accel-NASBench: 7 MBConv blocks with 4 hyperparameters each"
+        ),
+        "chain": Entry(".spaces.chain:ChainSpace", "Your own sequence of blocks with named hyperparameters"),
     },
 )
 register_space = SPACES.register
