@@ -11,6 +11,33 @@ from .base import Predictor
 PREDICTORS = Registry(
     "predictor",
     {
+        "gp": Entry(".predictors.gaussian_process:GaussianProcess", "Gaussian process, a lengthscale per feature kind"),
+        "gp_rbf": Entry(
+            ".predictors.gaussian_process:GaussianProcess", "Gaussian process, squared exponential", {"kernel": "rbf"}
+        ),
+        "gp_matern52": Entry(
+            ".predictors.gaussian_process:GaussianProcess", "Gaussian process, Matern 5/2", {"kernel": "matern52"}
+        ),
+        "gp_ard": Entry(
+            ".predictors.gaussian_process:GaussianProcess",
+            "Gaussian process, a lengthscale per column",
+            {"lengthscales": "column"},
+        ),
+        "gp_tanimoto": Entry(
+            ".predictors.gaussian_process:GaussianProcess",
+            "Gaussian process, Tanimoto kernel on path counts",
+            {"kernel": "tanimoto", "encoder": "path_multiset"},
+        ),
+        "gp_hamming": Entry(
+            ".predictors.gaussian_process:GaussianProcess",
+            "Gaussian process, Hamming kernel on genotypes",
+            {"kernel": "hamming", "encoder": "adjacency_categorical"},
+        ),
+        "gp_wl": Entry(
+            ".predictors.gaussian_process:GaussianProcess",
+            "Gaussian process, Weisfeiler-Lehman subtree kernel",
+            {"kernel": "wl", "encoder": "wl"},
+        ),
         "constant": Entry(".predictors.constant:ConstantPredictor", "baseline: centre and spread of the targets"),
     },
 )

@@ -76,6 +76,10 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _predict(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return mean and standard deviation of the transformed targets, both `(n, m)`."""
 
+    def _predict_mean(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the mean alone; override where the deviation costs much more."""
+        return self._predict(features)[0]
+
     @abstractmethod
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         """Return all that `_fit` learned, as arrays and as bytes of safe formats (never pickle)."""
@@ -140,7 +144,7 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         mean : float64 array `(n,)` (or `(n, m)`), in the units of `y`
         std : float64 array of the same shape, only with `return_std`
         """
-        mean, std = self._forecast(X, info)
+        mean, std = self._forecast(X, info, with_std=return_std)
         centre = self._targets.inverse(mean)
         if not return_std:
             return self._shape(centre)
@@ -161,7 +165,10 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         parts = [self._shape(self._targets.inverse(mean + std * score)) for score in ndtri(levels)]
         return np.stack(parts, axis=-1)
 
-    def _forecast(self, X: Any, info: Info | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _forecast(
+        self, X: Any, info: Info | None, *, with_std: bool = True
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return mean and standard deviation on the surrogate's scale; the latter is 0 unless it is asked for."""
         check_is_fitted(self, "_targets")
         X, n = self._check_query(X)
         means, stds = [], []
@@ -169,7 +176,12 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             part = slice(start, start + CHUNK)
             features = X[part] if self.encoder_ is None else self.encoder_.transform(X[part]).astype(np.float64)
             sliced = None if info is None else {name: np.asarray(values)[part] for name, values in info.items()}
-            mean, std = self._predict(self._append_info(features, sliced, fitting=False))
+            complete = self._append_info(features, sliced, fitting=False)
+            if with_std:
+                mean, std = self._predict(complete)
+            else:
+                mean = self._predict_mean(complete)
+                std = np.zeros_like(mean)
             means.append(mean)
             stds.append(std)
         return np.concatenate(means), np.concatenate(stds)

@@ -1,0 +1,127 @@
+"""The contract of a covariance function, and its sums and products."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+Contraction = Callable[[Matrix], Matrix]
+"""Maps `M`, `(n, n)`, to the gradient `sum_ij M_ij dK_ij / dtheta`, `(p,)`."""
+
+
+class Kernel(ABC):
+    """A positive semi-definite function of two feature rows.
+
+    Parameters live on the log scale in one vector `theta`, `(p,)`, with independent Gaussian priors (that is,
+    log-normal priors on lengthscales and scales). Kernels hold no data: the same object serves any number of fits.
+
+    Attributes
+    ----------
+    prior_mean, prior_std : float64 array `(p,)`
+        Set by `setup`.
+    """
+
+    prior_mean: Matrix
+    prior_std: Matrix
+
+    @property
+    def n_parameters(self) -> int:
+        """`p`, known after `setup`."""
+        return len(self.prior_mean)
+
+    @abstractmethod
+    def setup(self, X: Matrix, groups: NDArray[np.intp]) -> None:
+        """Choose parameters and priors for training rows `(n, d)` whose columns belong to `groups`, `(d,)`."""
+
+    @abstractmethod
+    def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
+        """Return the covariance `(n, m)` between rows `A`, `(n, d)`, and `B`, `(m, d)`."""
+
+    @abstractmethod
+    def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
+        """Return the variance of each row, `(n,)`."""
+
+    @abstractmethod
+    def with_gradient(self, theta: Matrix, A: Matrix) -> tuple[Matrix, Contraction]:
+        """Return the covariance of the rows with themselves, and the contraction with its gradient."""
+
+    def __add__(self, other: Kernel) -> Sum:
+        return Sum([*_parts(self, Sum), *_parts(other, Sum)])
+
+    def __mul__(self, other: Kernel) -> Product:
+        return Product([*_parts(self, Product), *_parts(other, Product)])
+
+
+class _Composite(Kernel):
+    """Several kernels with their parameters one after the other."""
+
+    def __init__(self, parts: list[Kernel]) -> None:
+        self.parts = parts
+
+    def setup(self, X: Matrix, groups: NDArray[np.intp]) -> None:
+        """Set up every part."""
+        for part in self.parts:
+            part.setup(X, groups)
+        self.prior_mean = np.concatenate([part.prior_mean for part in self.parts])
+        self.prior_std = np.concatenate([part.prior_std for part in self.parts])
+
+    def _split(self, theta: Matrix) -> list[Matrix]:
+        return np.split(theta, np.cumsum([part.n_parameters for part in self.parts])[:-1])
+
+
+class Sum(_Composite):
+    """The sum of kernels: effects that add up."""
+
+    def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
+        """Return the sum of the covariances."""
+        terms = zip(self.parts, self._split(theta), strict=True)
+        return np.sum([part.covariance(t, A, B) for part, t in terms], axis=0)  # type: ignore[no-any-return]
+
+    def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
+        """Return the sum of the variances."""
+        terms = zip(self.parts, self._split(theta), strict=True)
+        return np.sum([part.diagonal(t, A) for part, t in terms], axis=0)  # type: ignore[no-any-return]
+
+    def with_gradient(self, theta: Matrix, A: Matrix) -> tuple[Matrix, Contraction]:
+        """Return the sum, and the parts' gradients one after the other."""
+        results = [part.with_gradient(t, A) for part, t in zip(self.parts, self._split(theta), strict=True)]
+        total = results[0][0].copy()
+        for covariance, _ in results[1:]:
+            total += covariance
+        return total, lambda M: np.concatenate([contract(M) for _, contract in results])
+
+
+class Product(_Composite):
+    """The product of kernels: effects that need each other."""
+
+    def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
+        """Return the product of the covariances."""
+        terms = zip(self.parts, self._split(theta), strict=True)
+        return np.prod([part.covariance(t, A, B) for part, t in terms], axis=0)  # type: ignore[no-any-return]
+
+    def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
+        """Return the product of the variances."""
+        terms = zip(self.parts, self._split(theta), strict=True)
+        return np.prod([part.diagonal(t, A) for part, t in terms], axis=0)  # type: ignore[no-any-return]
+
+    def with_gradient(self, theta: Matrix, A: Matrix) -> tuple[Matrix, Contraction]:
+        """Return the product, and each part's gradient weighted with the product of the others."""
+        results = [part.with_gradient(t, A) for part, t in zip(self.parts, self._split(theta), strict=True)]
+        covariances = [covariance for covariance, _ in results]
+
+        def contract(M: Matrix) -> Matrix:
+            gradients = []
+            for i, (_, inner) in enumerate(results):
+                others = np.prod([c for j, c in enumerate(covariances) if j != i], axis=0)
+                gradients.append(inner(M * others))
+            return np.concatenate(gradients)
+
+        return np.prod(covariances, axis=0), contract
+
+
+def _parts(kernel: Kernel, kind: type[_Composite]) -> list[Kernel]:
+    return kernel.parts if isinstance(kernel, kind) else [kernel]

@@ -1,0 +1,159 @@
+"""Kernels of a weighted squared distance: squared exponential, Matern, and Hamming."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from ...errors import InvalidDataError
+from .base import Contraction, Kernel, Matrix
+
+_ROOT3, _ROOT5 = np.sqrt(3.0), np.sqrt(5.0)
+
+
+def _rbf(r2: Matrix) -> tuple[Matrix, Matrix]:
+    value = np.exp(-0.5 * r2)
+    return value, -0.5 * value
+
+
+def _matern32(r2: Matrix) -> tuple[Matrix, Matrix]:
+    r = _ROOT3 * np.sqrt(r2)
+    decay = np.exp(-r)
+    return (1 + r) * decay, -1.5 * decay
+
+
+def _matern52(r2: Matrix) -> tuple[Matrix, Matrix]:
+    r = _ROOT5 * np.sqrt(r2)
+    slope = (1 + r) * np.exp(-r)
+    return slope + (5 / 3) * r2 * np.exp(-r), (-5 / 6) * slope
+
+
+RADIAL: dict[str, Callable[[Matrix], tuple[Matrix, Matrix]]] = {
+    "rbf": _rbf,
+    "matern32": _matern32,
+    "matern52": _matern52,
+}
+"""Each maps squared distances to the correlation and to its derivative by the squared distance."""
+
+
+class Stationary(Kernel):
+    """`scale * f(sum_g w_g D_g)`: a radial function of a weighted sum of squared distances.
+
+    `D_g` is the squared Euclidean distance over the columns of one group, divided by its mean over pairs of training
+    rows, so that a weight of one means "as far as two architectures usually are" whatever the number of columns.
+
+    Parameters
+    ----------
+    radial : {"matern52", "matern32", "rbf"}
+        The correlation as a function of distance (Rasmussen and Williams, 2006, chapter 4).
+    weights : {"group", "column", "one"}
+        One weight per group of columns, per column (automatic relevance determination), or one for all.
+    only : int, optional
+        Look at the columns of this group alone: a term of an additive model.
+    lengthscale_prior : (float, float)
+        Mean and standard deviation of the log lengthscale.
+    scale_prior : (float, float)
+        Mean and standard deviation of the log of the variance.
+    """
+
+    def __init__(
+        self,
+        radial: str = "matern52",
+        weights: str = "group",
+        *,
+        only: int | None = None,
+        lengthscale_prior: tuple[float, float] = (0.5, 1.0),
+        scale_prior: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        if radial not in RADIAL:
+            raise InvalidDataError(f"radial must be one of {', '.join(RADIAL)}, got {radial!r}")
+        if weights not in ("group", "column", "one"):
+            raise InvalidDataError(f"weights must be group, column or one, got {weights!r}")
+        self.radial = radial
+        self.weights = weights
+        self.only = only
+        self.lengthscale_prior = lengthscale_prior
+        self.scale_prior = scale_prior
+
+    def setup(self, X: Matrix, groups: NDArray[np.intp]) -> None:
+        """Tie the columns to weights, and normalise their distances."""
+        # The mean squared difference of two rows is twice the variance; columns that never vary have no say.
+        spread = 2 * X.var(axis=0)
+        self._chosen = np.flatnonzero((spread > 0) & ((groups == self.only) if self.only is not None else True))
+        labels: NDArray[Any] = {
+            "group": groups[self._chosen],
+            "column": np.arange(len(self._chosen)),
+            "one": np.zeros(len(self._chosen), dtype=np.intp),
+        }[self.weights]
+        _, self._weight_of = np.unique(labels, return_inverse=True)
+        count = int(self._weight_of.max(initial=-1)) + 1
+        total = np.bincount(self._weight_of, weights=spread[self._chosen], minlength=count)
+        self._factors = 1 / np.sqrt(total[self._weight_of])
+        mean, std = self.lengthscale_prior
+        self.prior_mean = np.r_[self.scale_prior[0], np.full(count, -2 * mean - np.log(max(count, 1)))]
+        self.prior_std = np.r_[self.scale_prior[1], np.full(count, 2 * std)]
+
+    def _scaled(self, theta: Matrix, A: Matrix) -> Matrix:
+        scaled: Matrix = A[:, self._chosen] * (self._factors * np.exp(0.5 * theta[1:])[self._weight_of])
+        return scaled
+
+    def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
+        """Return `scale * f(distance)`."""
+        r2 = squared_distances(self._scaled(theta, A), self._scaled(theta, B))
+        return np.exp(theta[0]) * RADIAL[self.radial](r2)[0]
+
+    def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
+        """Return the scale, for every row."""
+        return np.full(len(A), np.exp(theta[0]))
+
+    def with_gradient(self, theta: Matrix, A: Matrix) -> tuple[Matrix, Contraction]:
+        """Return the covariance and its gradient by log scale and log weights."""
+        scaled = self._scaled(theta, A)
+        r2 = squared_distances(scaled, scaled)
+        np.fill_diagonal(r2, 0.0)
+        value, slope = RADIAL[self.radial](r2)
+        scale = np.exp(theta[0])
+        covariance = scale * value
+
+        def contract(M: Matrix) -> Matrix:
+            # sum_ij H_ij (x_i - x_j)^2 = 2 (sum_i h_i x_i^2 - x' H x) for symmetric H: no (d, n, n) array is made.
+            H = M * slope * scale
+            by_column = 2 * ((scaled**2 * H.sum(axis=1)[:, None]).sum(axis=0) - (scaled * (H @ scaled)).sum(axis=0))
+            by_weight = np.bincount(self._weight_of, weights=by_column, minlength=len(theta) - 1)
+            return np.r_[np.vdot(M, covariance), by_weight]
+
+        return covariance, contract
+
+
+class Hamming(Kernel):
+    """`scale * exp(-w * share of columns that differ)`: for genotypes as integers, whose order means nothing."""
+
+    def setup(self, X: Matrix, groups: NDArray[np.intp]) -> None:
+        """Choose priors: a typical pair of training rows correlates at about 0.4."""
+        typical = np.mean([1 - (np.unique(x, return_counts=True)[1] ** 2).sum() / len(x) ** 2 for x in X.T])
+        self.prior_mean = np.array([0.0, -np.log(max(float(typical), 1e-3))])
+        self.prior_std = np.array([1.0, 1.5])
+
+    def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
+        """Return `scale * exp(-w * distance)`."""
+        return np.exp(theta[0] - np.exp(theta[1]) * cdist(A, B, "hamming"))
+
+    def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
+        """Return the scale, for every row."""
+        return np.full(len(A), np.exp(theta[0]))
+
+    def with_gradient(self, theta: Matrix, A: Matrix) -> tuple[Matrix, Contraction]:
+        """Return the covariance and its gradient by log scale and log weight."""
+        weighted = np.exp(theta[1]) * cdist(A, A, "hamming")
+        covariance: Matrix = np.exp(theta[0] - weighted)
+        return covariance, lambda M: np.array([np.vdot(M, covariance), -np.vdot(M, covariance * weighted)])
+
+
+def squared_distances(A: Matrix, B: Matrix) -> Matrix:
+    """Return squared Euclidean distances `(n, m)` between rows, by one matrix product; rounding never makes one negative."""
+    r2: Matrix = (A**2).sum(axis=1)[:, None] + (B**2).sum(axis=1) - 2 * (A @ B.T)
+    return np.maximum(r2, 0, out=r2)

@@ -1,0 +1,128 @@
+"""Fitting a Gaussian process: the log marginal likelihood with its analytic gradient, and its maximisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve
+from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.optimize import minimize
+
+from ..errors import InvalidDataError
+
+if TYPE_CHECKING:
+    from .kernels import Kernel
+
+Matrix = NDArray[np.float64]
+
+_JITTERS = (0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+
+
+@dataclass(frozen=True)
+class NoisePrior:
+    """A Gaussian prior on the log of the noise variance, and its floor."""
+
+    mean: float = -3.0
+    std: float = 1.0
+    floor: float = 1e-6
+
+
+def cholesky(K: Matrix) -> tuple[Matrix, float]:
+    """Return the lower Cholesky factor of a covariance `(n, n)`, and the jitter that was needed.
+
+    The diagonal is raised by up to a hundredth of its mean until the factorisation succeeds.
+
+    Raises
+    ------
+    InvalidDataError
+        If it never does, which means that the covariance is not finite or far from positive definite.
+    """
+    level = float(np.mean(np.diag(K)))
+    for jitter in _JITTERS:
+        raised = K.copy(order="F")
+        raised[np.diag_indices_from(raised)] += jitter * level
+        factor, failed = dpotrf(raised, lower=1, overwrite_a=1, clean=1)
+        if failed == 0 and np.isfinite(factor[-1, -1]):
+            return factor, jitter * level
+    raise InvalidDataError(f"a covariance of {len(K)} observations is not positive definite, even with jitter")
+
+
+class Posterior:
+    """The negative log posterior density of kernel parameters and noise given targets, with its gradient.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        Set up for `X`.
+    X : float64 array `(n, d)`
+    z : float64 array `(n,)`
+        Targets with mean 0 and variance about 1.
+    noise : NoisePrior
+    """
+
+    def __init__(self, kernel: Kernel, X: Matrix, z: Matrix, noise: NoisePrior) -> None:
+        self.kernel, self.X, self.z, self.noise = kernel, X, z, noise
+        self.prior_mean = np.r_[kernel.prior_mean, noise.mean]
+        self.prior_std = np.r_[kernel.prior_std, noise.std]
+
+    def __call__(self, theta: Matrix) -> tuple[float, Matrix]:
+        """Return the value and the gradient at `theta`, whose last entry is the log noise variance."""
+        n = len(self.z)
+        variance = np.exp(theta[-1])
+        K, contract = self.kernel.with_gradient(theta[:-1], self.X)
+        K[np.diag_indices(n)] += variance + self.noise.floor
+        factor, failed = dpotrf(np.asfortranarray(K), lower=1, overwrite_a=0, clean=1)
+        if failed or not np.isfinite(factor).all():
+            return 1e10, np.zeros_like(theta)
+        alpha = cho_solve((factor, True), self.z, check_finite=False)
+        half_log_det = float(np.log(np.diag(factor)).sum())
+        # The derivative of the value by K is (K^-1 - alpha alpha') / 2.
+        inverse, _ = dpotri(factor, lower=1, overwrite_c=1)
+        inverse = np.tril(inverse)
+        M = 0.5 * (inverse + np.tril(inverse, -1).T - np.outer(alpha, alpha))
+        gradient = np.r_[contract(M), np.trace(M) * variance]
+        standing = (theta - self.prior_mean) / self.prior_std
+        value = 0.5 * float(self.z @ alpha) + half_log_det + 0.5 * float(standing @ standing)
+        return value, gradient + standing / self.prior_std
+
+    def minimize(self, start: Matrix, steps: int) -> tuple[Matrix, float]:
+        """Return the parameters after at most `steps` iterations of L-BFGS from `start`, and the value there."""
+        bounds = [(mean - 6 * std, mean + 6 * std) for mean, std in zip(self.prior_mean, self.prior_std, strict=True)]
+        found = minimize(
+            self, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps, "ftol": 1e-6}
+        )
+        return found.x, float(found.fun)
+
+
+def fit_parameters(
+    kernel: Kernel,
+    X: Matrix,
+    z: Matrix,
+    noise: NoisePrior,
+    *,
+    restarts: int,
+    subset: int,
+    seed: int,
+    steps: int = 60,
+    polish: int = 8,
+) -> Matrix:
+    """Return the most probable parameters, `(p + 1,)`, the log noise variance last.
+
+    Starts from the prior's mode, and from `restarts` draws from the prior. With more than `subset` observations the
+    search runs on a random subset of that size, and the best end is polished on all of them: the parameters are few,
+    and the cost of an evaluation grows with the cube of the observations.
+    """
+    rng = np.random.default_rng(seed)
+    large = len(z) > 1.3 * subset
+    rows = np.sort(rng.permutation(len(z))[:subset]) if large else np.arange(len(z))
+    search = Posterior(kernel, X[rows], z[rows], noise)
+    starts = [search.prior_mean]
+    starts += [search.prior_mean + rng.normal(size=len(search.prior_mean)) * search.prior_std for _ in range(restarts)]
+    ends = [search.minimize(start, steps) for start in starts]
+    best = min(ends, key=lambda end: end[1])[0]
+    if large:
+        best, _ = Posterior(kernel, X, z, noise).minimize(best, polish)
+    return best
