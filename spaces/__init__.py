@@ -18,6 +18,11 @@ SPACES = Registry(
         "nasbench201": Entry(
             ".spaces.nasbench201:NASBench201Space", "NAS-Bench-201 cell: 6 edges x 5 operations, 15,625 architectures"
         ),
+        "nasbench101": Entry(
+            ".spaces.nasbench101:NASBench101Space",
+            "NAS-Bench-101 cell: 7 nodes, 9 edges, 3 operations, 423,624 distinct cells",
+        ),
+        "cell": Entry(".spaces.cell:cell_space", "Your own cell, with operations on edges or on nodes"),
         "nasbench_graph": Entry(
             ".spaces.nasbench_graph:NASBenchGraphSpace",
             "NAS-Bench-Graph: trees of 4 GNN operations, 26,206 architectures",

@@ -176,9 +176,10 @@ class SearchSpace(ABC):
         if isinstance(items, np.ndarray) and items.ndim == 2 and items.dtype.kind in "iu":
             rows = items
         else:
+            items = list(items)
             parsed = [self._parse_item(item, position) for position, item in enumerate(items)]
             rows = np.array(parsed, dtype=np.int64).reshape(len(parsed), self.dimension)
-        self._check(rows)
+        self._check(rows, items)
         return Architectures(self, rows)
 
     def _parse_item(self, item: Any, position: int) -> Sequence[int]:
@@ -196,7 +197,7 @@ class SearchSpace(ABC):
         except InvalidArchitectureError as error:
             raise InvalidArchitectureError(f"architecture {position} ({_shorten(item)}): {error}") from None
 
-    def _check(self, rows: NDArray[Any]) -> None:
+    def _check(self, rows: NDArray[Any], items: Sequence[Any] | NDArray[Any]) -> None:
         if rows.ndim != 2 or rows.shape[1] != self.dimension:
             raise InvalidArchitectureError(
                 f"genotypes of space {self.name!r} must have shape (n, {self.dimension}), got {rows.shape}"
@@ -205,7 +206,7 @@ class SearchSpace(ABC):
         if not valid.all():
             position = int(np.argmin(valid))
             reason = self.explain_invalid(rows[position])
-            raise InvalidArchitectureError(f"architecture {position} ({rows[position].tolist()}): {reason}")
+            raise InvalidArchitectureError(f"architecture {position} ({_shorten(items[position])}): {reason}")
 
     def format(self, architectures: ArchitecturesLike) -> list[str]:
         """Return the native string of each architecture."""
@@ -415,5 +416,7 @@ def _is_integer_row(item: Any) -> bool:
 
 
 def _shorten(item: Any, limit: int = 120) -> str:
+    item = item.tolist() if isinstance(item, np.ndarray) and item.ndim == 1 else item
     text = repr(item) if not isinstance(item, Iterable) or isinstance(item, (str, list, tuple, dict)) else str(item)
+    text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,12 @@ from ..errors import InvalidArchitectureError, InvalidDataError
 from .base import Gene, SearchSpace
 from .graphs import GraphBatch, GraphSchema
 from .operations import Operation, as_operation, vocabulary
+
+if TYPE_CHECKING:
+    from .node_cell import NodeCellSpace
+
+OperationLike: TypeAlias = str | Operation | Mapping[str, object]
+"""An operation by its name, as an `Operation`, or as the description that `Operation.to_spec` returns."""
 
 
 class CellSpace(SearchSpace):
@@ -26,7 +32,7 @@ class CellSpace(SearchSpace):
     operations: tuple[Operation, ...]
 
     @staticmethod
-    def on_edges(nodes: int, operations: Sequence[str | Operation]) -> EdgeCellSpace:
+    def on_edges(nodes: int, operations: Sequence[OperationLike]) -> EdgeCellSpace:
         """Return the space of complete cells: every pair of nodes `i < j` is joined by one of `operations`.
 
         Parameters
@@ -37,6 +43,79 @@ class CellSpace(SearchSpace):
             E.g. `["none", "skip_connect", "nor_conv_3x3"]`.
         """
         return EdgeCellSpace(nodes, operations)
+
+    @staticmethod
+    def on_nodes(nodes: int, operations: Sequence[OperationLike], max_edges: int | None = None) -> NodeCellSpace:
+        """Return the space of cells whose interior nodes each do one of `operations`, with any acyclic edges.
+
+        Parameters
+        ----------
+        nodes : int
+            Nodes of the largest cell, input and output included; at least 2.
+        operations : sequence of str or Operation
+            E.g. `["conv3x3-bn-relu", "maxpool3x3"]`.
+        max_edges : int, optional
+            The most edges that a pruned cell may have.
+        """
+        from .node_cell import NodeCellSpace
+
+        return NodeCellSpace(nodes, operations, max_edges)
+
+
+def cell_operations(operations: Sequence[OperationLike], reserved: Sequence[str] = ()) -> tuple[Operation, ...]:
+    """Return the operations of a cell, checked.
+
+    Raises
+    ------
+    InvalidDataError
+        If there is none, or one is malformed, named twice, or named like something in `reserved`.
+    """
+    if isinstance(operations, str):
+        raise InvalidDataError(f"expected a list of operations, got the text {operations!r}")
+    for position, item in enumerate(operations):
+        if not isinstance(item, (str, Operation)) and not (isinstance(item, Mapping) and "name" in item):
+            raise InvalidDataError(f"expected a name or an Operation as operation {position}, got {item!r}")
+    found = tuple(as_operation(operation) for operation in operations)
+    names = [operation.name for operation in found]
+    if not names or len(set(names)) != len(names):
+        raise InvalidDataError(f"a cell needs operations with distinct names, got {names}")
+    for name in names:
+        if name in reserved:
+            raise InvalidDataError(f"an operation of this cell must not be named {name!r}")
+    return found
+
+
+def cell_space(
+    operations_on: str = "edges",
+    nodes: int = 4,
+    operations: Sequence[OperationLike] = ("none", "skip_connect", "nor_conv_3x3"),
+    max_edges: int | None = None,
+) -> CellSpace:
+    """Return a cell space from parameters alone; registered as `"cell"`.
+
+    Parameters
+    ----------
+    operations_on : {"edges", "nodes"}
+        Where the operations are.
+    nodes : int
+        Nodes of the cell, input and output included; at least 2.
+    operations : sequence of str, Operation or operation spec
+        What an edge can carry or an interior node can do.
+    max_edges : int, optional
+        The most edges that a pruned cell may have; with operations on nodes alone.
+
+    Raises
+    ------
+    InvalidDataError
+        If a parameter is out of range.
+    """
+    if operations_on == "nodes":
+        return CellSpace.on_nodes(nodes, operations, max_edges)
+    if operations_on != "edges":
+        raise InvalidDataError(f"operations_on must be 'edges' or 'nodes', got {operations_on!r}")
+    if max_edges is not None:
+        raise InvalidDataError(f"max_edges is for operations on nodes, got {max_edges} with operations on edges")
+    return CellSpace.on_edges(nodes, operations)
 
 
 class EdgeCellSpace(CellSpace):
@@ -49,20 +128,20 @@ class EdgeCellSpace(CellSpace):
     ----------
     nodes : int
         Nodes of the cell, input and output included; at least 2.
-    operations : sequence of str or Operation
+    operations : sequence of str, Operation or operation spec
         What an edge can carry; names without `|`, `~` and `+`.
     name : str
         The registered name.
     """
 
-    def __init__(self, nodes: int, operations: Sequence[str | Operation], *, name: str = "cell") -> None:
+    def __init__(self, nodes: int, operations: Sequence[OperationLike], *, name: str = "cell") -> None:
         self.nodes = nodes
-        self.operations = tuple(as_operation(operation) for operation in operations)
+        self.operations = cell_operations(operations)
         names = [operation.name for operation in self.operations]
         if nodes < 2:
             raise InvalidDataError(f"a cell needs at least 2 nodes, got {nodes}")
-        if not names or len(set(names)) != len(names) or any(c in n for n in names for c in "|~+"):
-            raise InvalidDataError(f"operations must be distinct names without '|', '~' and '+', got {names}")
+        if any(c in n for n in names for c in "|~+"):
+            raise InvalidDataError(f"operations on edges must be names without '|', '~' and '+', got {names}")
         self.edges = tuple((i, j) for j in range(1, nodes) for i in range(j))
         parameters = {
             "operations_on": "edges",

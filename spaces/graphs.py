@@ -5,9 +5,10 @@ Encoders and graph networks read this and never ask which space it came from.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from .operations import Operation
 
 _IN = np.uint64(0xA24BAED4963EE407)
 _OUT = np.uint64(0x9FB21C651E98DF25)
+_UNLABELLED = np.uint64(0)
+_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -194,19 +197,14 @@ class GraphBatch:
         ----------
         colors : uint64 array `(n, v)`
         """
-        incoming = np.zeros_like(colors)
-        outgoing = np.zeros_like(colors)
-        seen = mix(colors)
-        for i, j in np.argwhere(self.schema.possible_edges if self._follows_schema else _upper(colors.shape[1])):
-            edge = self.adjacency[:, i, j]
-            incoming[:, j] += seen[:, i] * edge
-            outgoing[:, i] += seen[:, j] * edge
-        refined = mix(colors ^ mix(incoming ^ _IN) ^ mix(outgoing ^ _OUT) * np.uint64(3))
-        return refined * self.mask
+        edges: list[_Edge] = [(i, j, _select(self.adjacency[:, i, j]), _UNLABELLED) for i, j in self._used_edges]
+        refined = _refine(np.ascontiguousarray(colors.T), edges, _select(self.mask.T))
+        return np.ascontiguousarray(refined.T)
 
     @cached_property
-    def _follows_schema(self) -> bool:
-        return not bool((self.adjacency.any(axis=0) & ~self.schema.possible_edges).any())
+    def _used_edges(self) -> list[tuple[int, int]]:
+        """The edges that some graph of the batch has."""
+        return [(int(i), int(j)) for i, j in np.argwhere(self.adjacency.any(axis=0))]
 
     def initial_colors(self) -> NDArray[np.uint64]:
         """Return the colours before any refinement, `(n, v)`: the operation and the features of each node."""
@@ -215,21 +213,65 @@ class GraphBatch:
             colors = mix(colors ^ mix(self.features[:, :, k].astype(np.float32).view(np.uint32)))
         return colors * self.mask
 
-    def keys(self, rounds: int | None = None) -> NDArray[np.uint64]:
+    def keys(self, rounds: int | None = None, *, edge_labels: NDArray[Any] | None = None) -> NDArray[np.uint64]:
         """Return one key a graph that does not depend on the numbering of its nodes, `(n,)` uint64.
 
         The multiset of Weisfeiler-Lehman colours after `rounds` refinements (default: the number of nodes less one)
         with the graph features, hashed to 64 bits.
+
+        Parameters
+        ----------
+        rounds : int, optional
+            How often the colours are refined.
+        edge_labels : integer array `(n, v, v)`, optional
+            What an edge means to its target where that differs from edge to edge, e.g. the position among the
+            operands of an operation that does not commute; 0 for plain edges.
+
+        Notes
+        -----
+        Rows are worked off in blocks that stay in the processor's cache, nodes along the first axis: time and memory
+        grow linearly with the batch.
         """
-        colors = self.initial_colors()
-        for _ in range(self.schema.num_nodes - 1 if rounds is None else rounds):
-            colors = self.refine(colors)
-        # A plain sum would let colours of absent nodes (0) count; mixing 0 is masked out.
-        keys = mix((mix(colors) * self.mask).sum(axis=1, dtype=np.uint64))
+        rounds = self.schema.num_nodes - 1 if rounds is None else rounds
+        keys = np.empty(len(self), dtype=np.uint64)
+        for start in range(0, len(self), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            labels = None if edge_labels is None else edge_labels[block]
+            keys[block] = self[block]._block_keys(rounds, labels)
+        return keys
+
+    def _block_keys(self, rounds: int, labels: NDArray[Any] | None) -> NDArray[np.uint64]:
+        colors = np.ascontiguousarray(self.initial_colors().T)
+        present = _select(self.mask.T)
+        edges: list[_Edge] = []
+        for i, j in self._used_edges:
+            label = _UNLABELLED if labels is None else np.where(labels[:, i, j], mix(labels[:, i, j]), _UNLABELLED)
+            edges.append((i, j, _select(self.adjacency[:, i, j]), label))
+        for _ in range(rounds):
+            colors = _refine(colors, edges, present)
+        keys = mix((mix(colors) & present).sum(axis=0, dtype=np.uint64))
         for column in self.graph_features.T:
             keys = mix(keys ^ mix(column.astype(np.float32).view(np.uint32)))
         return keys
 
 
-def _upper(v: int) -> NDArray[np.bool_]:
-    return np.triu(np.ones((v, v), dtype=np.bool_), 1)
+_Edge: TypeAlias = tuple[int, int, NDArray[np.uint64], "NDArray[np.uint64] | np.uint64"]
+"""Source, target, the graphs that have the edge as a bit mask, and what is mixed into the source's colour."""
+
+
+def _select(condition: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Return all bits set where the condition holds, none elsewhere: a mask to `&` colours with."""
+    return -np.ascontiguousarray(condition).astype(np.uint64)
+
+
+def _refine(colors: NDArray[np.uint64], edges: Sequence[_Edge], present: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Refine colours `(v, n)` once."""
+    incoming = np.zeros_like(colors)
+    outgoing = np.zeros_like(colors)
+    seen = mix(colors)
+    for i, j, chosen, label in edges:
+        plain = label is _UNLABELLED
+        incoming[j] += (seen[i] if plain else mix(seen[i] ^ label)) & chosen
+        outgoing[i] += (seen[j] if plain else mix(seen[j] ^ label)) & chosen
+    refined: NDArray[np.uint64] = mix(colors ^ mix(incoming ^ _IN) ^ mix(outgoing ^ _OUT) * np.uint64(3)) & present
+    return refined

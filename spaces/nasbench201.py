@@ -67,7 +67,8 @@ class NASBench201Space(EdgeCellSpace):
         return nodes[-1]
 
     def _keys(self, genotypes: NDArray[Any]) -> NDArray[np.uint64]:
-        keys: NDArray[np.uint64] = self._class_of[np.ravel_multi_index(tuple(genotypes.T), tuple(self.cardinalities.tolist()))]
+        numbers = np.ravel_multi_index(tuple(genotypes.T), tuple(self.cardinalities.tolist()))
+        keys: NDArray[np.uint64] = self._class_of[numbers]
         return keys
 
     def complexity(self, architectures: ArchitecturesLike) -> dict[str, NDArray[np.float64]]:
