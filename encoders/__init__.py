@@ -23,6 +23,15 @@ ENCODERS = Registry(
         "adjacency_continuous": Entry(
             ".encoders.adjacency:AdjacencyEncoder", "genotype scaled to [0, 1]", {"variant": "continuous"}
         ),
+        "path": Entry(".encoders.path:PathEncoder", "operation sequences of input-output paths, as indicators"),
+        "path_truncated": Entry(
+            ".encoders.path:PathEncoder",
+            "indicators of the short paths, of at most 3 operations",
+            {"length": 3, "longer": "drop"},
+        ),
+        "path_multiset": Entry(
+            ".encoders.path:PathEncoder", "number of input-output paths of each operation sequence", {"counts": True}
+        ),
     },
 )
 register_encoder = ENCODERS.register
@@ -61,6 +70,16 @@ class ConcatenatedEncoder(Encoder):
     def _fit(self, architectures: Architectures) -> None:
         for encoder in self.encoders:
             encoder.fit(architectures)
+
+    def _get_state(self) -> dict[str, NDArray[Any] | str]:
+        parts = enumerate(self.encoders)
+        return {f"{i}/{name}": value for i, part in parts for name, value in part._get_state().items()}
+
+    def _set_state(self, state: Mapping[str, NDArray[Any] | str]) -> None:
+        for i, part in enumerate(self.encoders):
+            prefix = f"{i}/"
+            part.space_ = self.space_
+            part._set_state({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
 
     def _transform(self, architectures: Architectures) -> NDArray[Any]:
         return np.concatenate([encoder.transform(architectures) for encoder in self.encoders], axis=1)

@@ -1,0 +1,98 @@
+"""The base of the encoders that read graphs: chunks bound the memory, whatever the batch."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidDataError
+from ..spaces import Architectures, GraphBatch, GraphSchema, SearchSpace
+from .base import Columns, Encoder
+
+CHUNK_BYTES = 1 << 25
+"""Working memory that one chunk may take; small enough to stay near the processor's caches."""
+
+_MIN_CHUNK, _MAX_CHUNK = 64, 4096
+_GRAPHS = ("full", "pruned", "reduced")
+
+
+class GraphEncoder(Encoder):
+    """Encodes the `GraphBatch` of architectures, and never asks which space it came from.
+
+    Subclasses implement `_graph_columns` and `_encode`, and may say how much memory a graph takes.
+    """
+
+    def columns(self, space: SearchSpace) -> Columns:
+        """Return what the columns are for the graphs of a space."""
+        return self._graph_columns(space.graph_schema)
+
+    def encode(self, graphs: GraphBatch) -> NDArray[np.float32]:
+        """Return the encoding of graphs that need not come from a space, float32 `(n, d)`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the encoder learns its columns and was not fitted.
+        InvalidDataError
+            If a parameter of the encoder is out of its range.
+        """
+        rows = self._chunk(graphs.schema)
+        result = np.empty((len(graphs), len(self._graph_columns(graphs.schema))), dtype=np.float32)
+        for start in range(0, len(graphs), rows):
+            part = slice(start, start + rows)
+            self._encode(graphs if len(graphs) <= rows else graphs[part], result[part])
+        return result
+
+    @abstractmethod
+    def _graph_columns(self, schema: GraphSchema) -> Columns:
+        """Return what the columns are for graphs with this schema."""
+
+    @abstractmethod
+    def _encode(self, graphs: GraphBatch, out: NDArray[np.float32]) -> None:
+        """Write the encoding of a chunk of graphs into `out`, `(n, d)`, whose content is undefined before."""
+
+    def _bytes_per_graph(self, schema: GraphSchema) -> int:
+        """Return roughly how many bytes of working memory `_encode` takes for each graph."""
+        return 64 * schema.num_nodes**2
+
+    def _chunk(self, schema: GraphSchema) -> int:
+        return int(np.clip(CHUNK_BYTES // max(self._bytes_per_graph(schema), 1), _MIN_CHUNK, _MAX_CHUNK))
+
+    def _transform(self, architectures: Architectures) -> NDArray[Any]:
+        space = architectures.space
+        rows = self._chunk(space.graph_schema)
+        result = np.empty((len(architectures), len(self.columns(space))), dtype=np.float32)
+        for start in range(0, len(architectures), rows):
+            part = slice(start, start + rows)
+            self._encode(space.to_graphs(architectures[part]), result[part])
+        return result
+
+
+def view(graphs: GraphBatch, graph: str) -> GraphBatch:
+    """Return the graphs as they are ("full"), without dead code ("pruned"), or also without identities ("reduced").
+
+    Raises
+    ------
+    InvalidDataError
+        If it is none of these.
+    """
+    if graph not in _GRAPHS:
+        raise InvalidDataError(f"graph must be one of {', '.join(_GRAPHS)}, got {graph!r}")
+    if graph == "full":
+        return graphs
+    return graphs.prune() if graph == "pruned" else graphs.reduce()
+
+
+def feature_slots(schema: GraphSchema) -> NDArray[np.intp]:
+    """Return the node slots that can hold an operation other than an input or an output."""
+    inner = ~np.isin(schema.roles, ["input", "output"])
+    return np.flatnonzero((schema.node_operations & inner).any(axis=1))
+
+
+def inner_operations(schema: GraphSchema) -> NDArray[np.intp]:
+    """Return the operations, other than inputs and outputs, that some node can have, as indices of the vocabulary."""
+    inner = ~np.isin(schema.roles, ["input", "output"])
+    return np.flatnonzero(schema.node_operations.any(axis=0) & inner)
