@@ -197,7 +197,7 @@ class SearchSpace(ABC):
         except InvalidArchitectureError as error:
             raise InvalidArchitectureError(f"architecture {position} ({_shorten(item)}): {error}") from None
 
-    def _check(self, rows: NDArray[Any], items: Sequence[Any] | NDArray[Any]) -> None:
+    def _check(self, rows: NDArray[Any], items: Sequence[Any] | NDArray[Any] | None = None) -> None:
         if rows.ndim != 2 or rows.shape[1] != self.dimension:
             raise InvalidArchitectureError(
                 f"genotypes of space {self.name!r} must have shape (n, {self.dimension}), got {rows.shape}"
@@ -206,7 +206,8 @@ class SearchSpace(ABC):
         if not valid.all():
             position = int(np.argmin(valid))
             reason = self.explain_invalid(rows[position])
-            raise InvalidArchitectureError(f"architecture {position} ({_shorten(items[position])}): {reason}")
+            shown = rows[position] if items is None else items[position]
+            raise InvalidArchitectureError(f"architecture {position} ({_shorten(shown)}): {reason}")
 
     def format(self, architectures: ArchitecturesLike) -> list[str]:
         """Return the native string of each architecture."""
