@@ -37,3 +37,7 @@ class UnsafeFileError(ArchcastError, ValueError):
 
 class MissingDependencyError(ArchcastError, ImportError):
     """An optional dependency is needed for what was asked, and is not installed."""
+
+
+class PredictorFailedError(ArchcastError, RuntimeError):
+    """A predictor failed while it was being evaluated; the message names it, the cause is chained."""
