@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._version import __version__
 from .spaces import Architecture, Architectures, GraphBatch, SearchSpace, get_space, register_space
+
+if TYPE_CHECKING:
+    from .benchmarks_data import Table, load_table
+
+_LAZY = {"Table": ".benchmarks_data", "load_table": ".benchmarks_data"}
+"""Public names whose rooms cost an import: it is paid when the name is first used."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
 
 __all__ = [
     "Architecture",
     "Architectures",
     "GraphBatch",
     "SearchSpace",
+    "Table",
     "__version__",
     "get_space",
+    "load_table",
     "register_space",
 ]
