@@ -22,6 +22,12 @@ SPACES = Registry(
             ".spaces.nasbench101:NASBench101Space",
             "NAS-Bench-101 cell: 7 nodes, 9 edges, 3 operations, 423,624 distinct cells",
         ),
+        "darts": Entry(".spaces.darts:DARTSSpace", "DARTS: normal and reduction cell, 7 operations, about 1e18"),
+        "nasbench301": Entry(
+            ".spaces.darts:DARTSSpace",
+            "NAS-Bench-301: the DARTS cells under their benchmark's name",
+            {"name": "nasbench301"},
+        ),
         "cell": Entry(".spaces.cell:cell_space", "Your own cell, with operations on edges or on nodes"),
         "nasbench_graph": Entry(
             ".spaces.nasbench_graph:NASBenchGraphSpace",
@@ -34,6 +40,20 @@ SPACES = Registry(
         ),
         "mnasnet_chain": Entry(
             ".spaces.mnasnet_chain:MnasNetChainSpace", "Accel-NASBench: 7 MBConv blocks with 4 hyperparameters each"
+        ),
+        "nats_size": Entry(
+            ".spaces.nats_size:NATSSizeSpace", "NATS-Bench size space: channels of 5 layers, 32,768 architectures"
+        ),
+        "nasbench_macro": Entry(
+            ".spaces.nasbench_macro:NASBenchMacroSpace", "NAS-Bench-Macro: 8 layers x 3 blocks, 6,561 architectures"
+        ),
+        "transnasbench101_micro": Entry(
+            ".spaces.transnasbench101:TransNASBench101MicroSpace",
+            "TransNAS-Bench-101 cell: 6 edges x 4 operations, 4,096 architectures",
+        ),
+        "transnasbench101_macro": Entry(
+            ".spaces.transnasbench101:TransNASBench101MacroSpace",
+            "TransNAS-Bench-101 skeleton: 4 to 6 modules of 4 kinds, 3,256 architectures",
         ),
         "chain": Entry(".spaces.chain:ChainSpace", "Your own sequence of blocks with named hyperparameters"),
     },

@@ -65,6 +65,9 @@ class ChainSpace(SearchSpace):
     feature_labels: ClassVar[Mapping[str, str]] = {}
     """Readable names of hyperparameters whose native names are short, for the columns of the node features."""
 
+    block_constants: ClassVar[Mapping[str, Sequence[float]]] = {}
+    """Further node features that all architectures share: a name and one value per block."""
+
     def __init__(self, blocks: Sequence[Block] | Block, count: int | None = None, *, name: str = "chain") -> None:
         listed = _list_blocks(blocks, count)
         self.blocks: tuple[dict[str, tuple[Choice, ...]], ...] = ()
@@ -168,9 +171,12 @@ class ChainSpace(SearchSpace):
             node_operations=allowed,
             possible_edges=np.eye(v, k=1, dtype=np.bool_),
             node_names=("input", *(f"block{i}" for i in range(len(self.blocks))), "output"),
-            feature_names=tuple(
-                self.feature_labels.get(key, key) + ("" if choice is None else f"={choice}")
-                for key, choice in self._feature_columns
+            feature_names=(
+                *(
+                    self.feature_labels.get(key, key) + ("" if choice is None else f"={choice}")
+                    for key, choice in self._feature_columns
+                ),
+                *self.block_constants,
             ),
         )
 
@@ -190,6 +196,8 @@ class ChainSpace(SearchSpace):
                     features[:, block + 1, self._feature_columns[key, str(choice)]] = values == k
             else:
                 features[:, block + 1, self._feature_columns[key, None]] = np.array(gene.choices, np.float32)[values]
+        for column, constants in enumerate(self.block_constants.values(), start=len(self._feature_columns)):
+            features[:, 1:-1, column] = constants
         roles = schema.roles[operations]
         features *= (roles == "compute")[:, :, None]
         adjacency = np.broadcast_to(schema.possible_edges, (n, v, v))
@@ -220,7 +228,7 @@ def _list_blocks(blocks: Sequence[Block] | Block, count: int | None) -> list[Blo
         blocks = [blocks] * count
     elif count is not None:
         raise InvalidDataError(f"a count of blocks needs a single block description, got a list and count={count!r}")
-    if not isinstance(blocks, Sequence) or isinstance(blocks, str) or not blocks:
+    if not isinstance(blocks, Sequence) or not blocks:
         raise InvalidDataError(f"a chain needs at least one block description, got {blocks!r}")
     for position, block in enumerate(blocks):
         if not isinstance(block, Mapping) or not block or not all(isinstance(key, str) and key for key in block):

@@ -217,7 +217,7 @@ class NASBenchGraphSpace(SearchSpace):
         return GraphSchema(
             vocabulary=words,
             node_operations=allowed,
-            possible_edges=_TREES.any(axis=0),
+            possible_edges=np.asarray(_TREES.any(axis=0)),
             node_names=("input", *(gene.name for gene in self.genes[1:]), "output"),
         )
 
