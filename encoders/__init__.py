@@ -32,6 +32,22 @@ ENCODERS = Registry(
         "path_multiset": Entry(
             ".encoders.path:PathEncoder", "number of input-output paths of each operation sequence", {"counts": True}
         ),
+        "operations": Entry(
+            ".encoders.statistics:OperationsEncoder", "operation counts, of all and of surviving nodes"
+        ),
+        "statistics": Entry(
+            ".encoders.statistics:StatisticsEncoder", "graph sizes, paths, degrees, operation counts, node features"
+        ),
+        "wl": Entry(".encoders.weisfeiler_lehman:WeisfeilerLehmanEncoder", "counts of the subtrees seen in training"),
+        "wl_hashed": Entry(
+            ".encoders.weisfeiler_lehman:HashedWeisfeilerLehmanEncoder", "counts of subtrees, hashed into fixed columns"
+        ),
+        "spectral": Entry(
+            ".encoders.spectral:SpectralEncoder", "Laplacian eigenvalues, and how operations sit on the eigenvectors"
+        ),
+        "complexity": Entry(
+            ".encoders.complexity:ComplexityEncoder", "parameters and FLOPs, where the space knows them"
+        ),
     },
 )
 register_encoder = ENCODERS.register
@@ -71,16 +87,6 @@ class ConcatenatedEncoder(Encoder):
         for encoder in self.encoders:
             encoder.fit(architectures)
 
-    def _get_state(self) -> dict[str, NDArray[Any] | str]:
-        parts = enumerate(self.encoders)
-        return {f"{i}/{name}": value for i, part in parts for name, value in part._get_state().items()}
-
-    def _set_state(self, state: Mapping[str, NDArray[Any] | str]) -> None:
-        for i, part in enumerate(self.encoders):
-            prefix = f"{i}/"
-            part.space_ = self.space_
-            part._set_state({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-
     def _transform(self, architectures: Architectures) -> NDArray[Any]:
         return np.concatenate([encoder.transform(architectures) for encoder in self.encoders], axis=1)
 
@@ -91,8 +97,8 @@ class ConcatenatedEncoder(Encoder):
     def _set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
         for i, encoder in enumerate(self.encoders):
             prefix = f"{i}/"
-            encoder._set_state({k.removeprefix(prefix): array for k, array in state.items() if k.startswith(prefix)})
             encoder.space_ = self.space_
+            encoder._set_state({k.removeprefix(prefix): array for k, array in state.items() if k.startswith(prefix)})
 
 
 def make_encoder(name: str, **parameters: Any) -> Encoder:

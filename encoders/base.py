@@ -132,19 +132,12 @@ class Encoder(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _fit(self, architectures: Architectures) -> None:
         """Learn what `columns` needs; stateless encoders have nothing to learn."""
 
-    def _get_state(self) -> dict[str, NDArray[Any] | str]:
-        """Return all that `_fit` learned, as numeric arrays and JSON text, so that it can be saved without pickle."""
-        return {}
-
-    def _set_state(self, state: Mapping[str, NDArray[Any] | str]) -> None:
-        """Take back what `_get_state` returned; `space_` is in place already."""
-
     def _get_state(self) -> dict[str, NDArray[Any]]:
         """Return all that `_fit` learned, as arrays; override together with `_fit`."""
         return {}
 
     def _set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take back what `_get_state` returned."""
+        """Take back what `_get_state` returned; `space_` is in place already."""
 
 
 def as_batch(architectures: Architectures | Sequence[Architecture]) -> Architectures:
