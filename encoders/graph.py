@@ -71,6 +71,18 @@ class GraphEncoder(Encoder):
         return result
 
 
+def check_view(graph: str) -> None:
+    """Refuse a name that `view` does not know.
+
+    Raises
+    ------
+    InvalidDataError
+        Naming it.
+    """
+    if graph not in _GRAPHS:
+        raise InvalidDataError(f"graph must be one of {', '.join(_GRAPHS)}, got {graph!r}")
+
+
 def view(graphs: GraphBatch, graph: str) -> GraphBatch:
     """Return the graphs as they are ("full"), without dead code ("pruned"), or also without identities ("reduced").
 
@@ -79,8 +91,7 @@ def view(graphs: GraphBatch, graph: str) -> GraphBatch:
     InvalidDataError
         If it is none of these.
     """
-    if graph not in _GRAPHS:
-        raise InvalidDataError(f"graph must be one of {', '.join(_GRAPHS)}, got {graph!r}")
+    check_view(graph)
     if graph == "full":
         return graphs
     return graphs.prune() if graph == "pruned" else graphs.reduce()
@@ -92,7 +103,15 @@ def feature_slots(schema: GraphSchema) -> NDArray[np.intp]:
     return np.flatnonzero((schema.node_operations & inner).any(axis=1))
 
 
-def inner_operations(schema: GraphSchema) -> NDArray[np.intp]:
-    """Return the operations, other than inputs and outputs, that some node can have, as indices of the vocabulary."""
-    inner = ~np.isin(schema.roles, ["input", "output"])
+def inner_operations(schema: GraphSchema, graph: str = "full") -> NDArray[np.intp]:
+    """Return the operations, other than inputs and outputs, that some node can have, as indices of the vocabulary.
+
+    Parameters
+    ----------
+    schema : GraphSchema
+    graph : {"full", "pruned", "reduced"}
+        Leave out those that cannot remain in this view of the graph.
+    """
+    gone = {"full": [], "pruned": ["zero"], "reduced": ["zero", "identity"]}[graph]
+    inner = ~np.isin(schema.roles, ["input", "output", *gone])
     return np.flatnonzero(schema.node_operations.any(axis=0) & inner)

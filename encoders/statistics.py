@@ -41,8 +41,8 @@ class OperationsEncoder(GraphEncoder):
 
     def _encode(self, graphs: GraphBatch, out: NDArray[np.float32]) -> None:
         pruned = graphs.prune()
-        words = inner_operations(graphs.schema)
-        out[:] = np.concatenate([_counts(graphs, words), _counts(pruned, words)], axis=0).T
+        all_words, words = inner_operations(graphs.schema), inner_operations(graphs.schema, "pruned")
+        out[:] = np.concatenate([_counts(graphs, all_words), _counts(pruned, words)], axis=0).T
 
 
 class StatisticsEncoder(GraphEncoder):
@@ -102,7 +102,7 @@ class StatisticsEncoder(GraphEncoder):
             reduced.extreme(np.maximum),
             reduced.extreme(np.minimum),
             reduced.sums(paths=True),
-            *_counts(pruned, inner_operations(schema)),
+            *_counts(pruned, inner_operations(schema, "pruned")),
             *pruned.features.sum(axis=1).T,
         ]
         for k, row in enumerate(rows):
@@ -178,7 +178,10 @@ class _Flow:
 
 def _count_columns(schema: GraphSchema, surviving: bool) -> Columns:
     prefix = "surviving " if surviving else ""
-    names = (f"{prefix}{schema.vocabulary[word].name}" for word in inner_operations(schema))
+    names = (
+        f"{prefix}{schema.vocabulary[word].name}"
+        for word in inner_operations(schema, "pruned" if surviving else "full")
+    )
     return Columns.of(names, f"{prefix}operation count", indicator=False)
 
 
