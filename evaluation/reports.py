@@ -1,0 +1,335 @@
+"""Results of a comparison as tidy data, as means with confidence intervals, and as a table for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from ..errors import ArchcastError, InvalidDataError, MissingDependencyError, UnknownNameError
+from .cache import json_line
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+CONFIDENCE = 0.95
+
+_DESCRIPTIVE = frozenset({"n", "seed", "epoch", "test_epoch", "higher_is_better", "avoid_twins", "n_test", "n_missing"})
+"""Numeric fields of a record that say what was run rather than how it went."""
+
+_SHOWN = ("spearman", "r2", "rmse", "crps", "coverage_90", "precision_at_50", "regret_at_10")
+_SECONDS = ("fit_seconds", "predict_seconds")
+_HEADINGS = {
+    "spearman": "Spearman",
+    "r2": "R2",
+    "rmse": "RMSE",
+    "crps": "CRPS",
+    "coverage_90": "90 % cov.",
+    "precision_at_50": "prec@50",
+    "regret_at_10": "regret@10",
+    "fit_seconds": "fit s",
+    "predict_seconds": "query s",
+}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Mean, spread and confidence interval of a measure over seeds.
+
+    Parameters
+    ----------
+    mean, std : float
+        Over the runs for which the measure exists; `std` has n - 1 in its denominator, NaN for a single run.
+    low, high : float
+        Ends of the 95 % t-interval of the mean, NaN for a single run. It covers the draw of training architectures;
+        runs share most of their test architectures, so it says nothing about another table.
+    runs : int
+        For how many runs the measure exists.
+    """
+
+    mean: float
+    std: float
+    low: float
+    high: float
+    runs: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Interval:
+        """Summarise values; NaN means that the measure does not exist for a run."""
+        known = np.array([value for value in values if not math.isnan(value)], dtype=np.float64)
+        nan = float("nan")
+        if not len(known):
+            return cls(nan, nan, nan, nan, 0)
+        mean = float(known.mean())
+        if len(known) == 1:
+            return cls(mean, nan, nan, nan, 1)
+        std = float(known.std(ddof=1))
+        reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(known) - 1)) * std / math.sqrt(len(known))
+        return cls(mean, std, mean - reach, mean + reach, len(known))
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """The runs of a comparison.
+
+    Prints as a table, ranked by Kendall tau within each number of training architectures.
+
+    Parameters
+    ----------
+    records : list of dict
+        One a run, all with the same keys: `table`, `metric`, `epoch`, `predictor`, `n`, `seed`, the conditions, the
+        measures of `evaluate`, `fit_seconds`, `predict_seconds` and `leaked` (test architectures that have an
+        isomorphic twin among the training ones).
+    """
+
+    records: list[dict[str, Any]]
+
+    def __post_init__(self) -> None:
+        if not self.records:
+            raise InvalidDataError("expected at least one run, got none")
+
+    @property
+    def predictors(self) -> list[str]:
+        """Labels of the predictors, in the order of the runs."""
+        return list(dict.fromkeys(record["predictor"] for record in self.records))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of training architectures, increasing."""
+        return sorted({record["n"] for record in self.records})
+
+    @property
+    def measures(self) -> list[str]:
+        """Names of all measures."""
+        first = self.records[0]
+        return [
+            key
+            for key in first
+            if key not in _DESCRIPTIVE and any(isinstance(record[key], (int, float)) for record in self.records)
+        ]
+
+    def values(self, measure: str, predictor: str, n: int) -> list[float]:
+        """Return a measure of one predictor at one n, one value a seed.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such measure, or no such run.
+        """
+        if measure not in self.measures:
+            raise UnknownNameError(f"unknown measure {measure!r}, expected one of {', '.join(self.measures)}")
+        found = [float(r[measure]) for r in self.records if r["predictor"] == predictor and r["n"] == n]
+        if not found:
+            raise UnknownNameError(f"there is no run of predictor {predictor!r} with n = {n}")
+        return found
+
+    def interval(self, measure: str, predictor: str, n: int) -> Interval:
+        """Return mean, spread and confidence interval of a measure over the seeds; errors as `values`."""
+        return Interval.of(self.values(measure, predictor, n))
+
+    def summary(self, measures: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Return one flat record per predictor, n and measure: `mean`, `std`, `low`, `high`, `runs` over seeds.
+
+        Parameters
+        ----------
+        measures : sequence of str, optional
+            All by default.
+        """
+        rows = []
+        for n in self.sizes:
+            for predictor in self.predictors:
+                if not any(r["predictor"] == predictor and r["n"] == n for r in self.records):
+                    continue
+                for measure in self.measures if measures is None else measures:
+                    interval = self.interval(measure, predictor, n)
+                    rows.append({"predictor": predictor, "n": n, "measure": measure, **vars(interval)})
+        return rows
+
+    # ---- files --------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> Path:
+        """Write the records as `.csv`, `.parquet`, `.json` or `.jsonl`, by the suffix of `path`, and return the path.
+
+        Raises
+        ------
+        InvalidDataError
+            For any other suffix.
+        """
+        target = Path(path)
+        require_known_suffix(target)
+        _WRITERS[target.suffix](self, target)
+        return target
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """Return the records as CSV with a header, NaN as empty cells; also write them to `path` if given."""
+        stream = io.StringIO()
+        writer = csv.DictWriter(stream, list(self.records[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: _cell(value) for key, value in record.items()} for record in self.records)
+        return _write_text(stream.getvalue(), path)
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Return the records as a JSON list, NaN as null; also write them to `path` if given."""
+        return _write_text(f"[{', '.join(json_line(r) for r in self.records)}]\n".replace("}, {", "},\n {"), path)
+
+    def to_jsonl(self, path: str | Path | None = None) -> str:
+        """Return the records as JSON lines, NaN as null; also write them to `path` if given."""
+        return _write_text("".join(json_line(record) + "\n" for record in self.records), path)
+
+    def to_parquet(self, path: str | Path) -> None:
+        """Write the records as a Parquet file.
+
+        Raises
+        ------
+        MissingDependencyError
+            If pyarrow is not installed.
+        """
+        require_parquet()
+        import pyarrow
+        from pyarrow import parquet
+
+        stream = io.BytesIO()
+        parquet.write_table(pyarrow.Table.from_pylist(self.records), stream)
+        _write_bytes(stream.getvalue(), Path(path))
+
+    # ---- for people ---------------------------------------------------------------------------------------------
+
+    def __rich__(self) -> RichTable:
+        from rich.table import Table as RichTable
+
+        first = self.records[0]
+        epoch = "" if first["epoch"] is None else f", epoch {first['epoch']}"
+        judged = "" if first["test_metric"] == first["metric"] else f", judged by {first['test_metric']}"
+        unit = f" in {first['unit']}" if first["unit"] else ""
+        table = RichTable(
+            title=f"{first['table']}: {first['metric']}{unit}{epoch}{judged}",
+            title_justify="left",
+            caption_justify="left",
+        )
+        shown = [measure for measure in (*_SHOWN, *_SECONDS) if measure in self.measures]
+        table.add_column("n", justify="right")
+        table.add_column("predictor", overflow="fold")
+        table.add_column("Kendall tau", justify="right", no_wrap=True)
+        for measure in shown:
+            table.add_column(_HEADINGS[measure], justify="right")
+        for n in self.sizes:
+            for position, predictor in enumerate(self._ranked(n)):
+                tau = self.interval("kendall_tau", predictor, n)
+                cells = [_number(self.interval(measure, predictor, n).mean) for measure in shown]
+                table.add_row(
+                    str(n) if position == 0 else "",
+                    predictor,
+                    _with_reach(tau),
+                    *cells,
+                    style="bold" if position == 0 and len(self.predictors) > 1 else "",
+                    end_section=position == len(self._ranked(n)) - 1,
+                )
+        table.caption = self._caption()
+        return table
+
+    def _ranked(self, n: int) -> list[str]:
+        present = [p for p in self.predictors if any(r["predictor"] == p and r["n"] == n for r in self.records)]
+
+        def tau(predictor: str) -> float:
+            mean = self.interval("kendall_tau", predictor, n).mean
+            return -math.inf if math.isnan(mean) else mean
+
+        return sorted(present, key=tau, reverse=True)
+
+    def _caption(self) -> str:
+        seeds = len({record["seed"] for record in self.records})
+        tests = sorted({record["n_test"] for record in self.records})
+        count = f"{tests[0]:,}" if len(tests) == 1 else f"{tests[0]:,} to {tests[-1]:,}"
+        leaked = max(record["leaked"] for record in self.records)
+        twins = f"; up to {leaked:,} of them have an isomorphic twin in training" if leaked else ""
+        return (
+            f"Mean of {seeds} seed{'s' if seeds > 1 else ''}"
+            f"{' (+- 95 % confidence)' if seeds > 1 else ''}, {count} test architectures{twins}"
+        )
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        stream = io.StringIO()
+        Console(file=stream, width=140, color_system=None).print(self)
+        return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+    def __repr__(self) -> str:
+        return f"<Comparison: {len(self.records)} runs of {len(self.predictors)} predictors>"
+
+
+def require_known_suffix(path: Path) -> None:
+    """Raise InvalidDataError unless results can be written under this name, MissingDependencyError without pyarrow."""
+    if path.suffix not in _WRITERS:
+        raise InvalidDataError(f"expected a file name ending in {', '.join(_WRITERS)}, got {path.name!r}")
+    if path.suffix == ".parquet":
+        require_parquet()
+
+
+def require_parquet() -> None:
+    """Raise MissingDependencyError if pyarrow is not installed."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError:
+        raise MissingDependencyError(
+            "writing Parquet needs pyarrow, which is not installed; install archcast[parquet]"
+        ) from None
+
+
+_WRITERS: Mapping[str, Any] = {
+    ".csv": Comparison.to_csv,
+    ".parquet": Comparison.to_parquet,
+    ".json": Comparison.to_json,
+    ".jsonl": Comparison.to_jsonl,
+}
+
+
+def _cell(value: Any) -> Any:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return json.dumps(value) if isinstance(value, bool) else value
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}"
+
+
+def _with_reach(interval: Interval) -> str:
+    if math.isnan(interval.mean):
+        return "-"
+    reach = "" if math.isnan(interval.high) else f" +-{interval.high - interval.mean:.3f}"
+    return f"{interval.mean:.3f}{reach}"
+
+
+def _write_text(content: str, path: str | Path | None) -> str:
+    if path is not None:
+        _write_bytes(content.encode(), Path(path))
+    return content
+
+
+def _write_bytes(content: bytes, path: Path) -> None:
+    """Write a file whole or not at all."""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            mask = os.umask(0)
+            os.umask(mask)
+            Path(temporary).chmod(0o666 & ~mask)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ArchcastError(f"cannot write {str(path)!r}: {error.strerror}") from None
