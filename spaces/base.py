@@ -23,6 +23,7 @@ ENUMERABLE = 2_000_000
 """Spaces up to this size are sampled from their full enumeration and may be enumerated at once."""
 
 _ATTEMPTS = 200
+_CANDIDATES = 100_000
 
 
 @dataclass(frozen=True)
@@ -327,19 +328,20 @@ class SearchSpace(ABC):
             The row of `architectures` that each is a neighbour of.
         """
         rows = self.architectures(architectures).genotypes
-        changed, origins = [], []
-        for position, cardinality in enumerate(self.cardinalities.tolist()):
-            for shift in range(1, cardinality):
-                candidate = rows.copy()
-                candidate[:, position] = (candidate[:, position] + shift) % cardinality
-                valid = self.is_valid(candidate)
-                changed.append(candidate[valid])
-                origins.append(np.flatnonzero(valid))
-        if not changed:
-            return Architectures(self, rows[:0]), np.zeros(0, dtype=np.intp)
-        origin = np.concatenate(origins)
-        order = np.argsort(origin, kind="stable")
-        return Architectures(self, np.concatenate(changed)[order]), origin[order]
+        positions = np.repeat(np.arange(self.dimension), self.cardinalities - 1)
+        shifts = np.concatenate([np.arange(1, cardinality) for cardinality in self.cardinalities.tolist()])
+        steps = np.arange(len(positions))
+        found, origins = [rows[:0]], [np.zeros(0, dtype=np.intp)]
+        block = max(1, _CANDIDATES // max(1, len(positions)))
+        for start in range(0, len(rows), block):
+            origin = np.arange(start, min(start + block, len(rows)))
+            candidates = np.repeat(rows[origin], len(positions), axis=0).reshape(len(origin), len(positions), -1)
+            candidates[:, steps, positions] = (candidates[:, steps, positions] + shifts) % self.cardinalities[positions]
+            flat = candidates.reshape(-1, self.dimension)
+            valid = self.is_valid(flat)
+            found.append(flat[valid])
+            origins.append(np.repeat(origin, len(positions))[valid])
+        return Architectures(self, np.concatenate(found)), np.concatenate(origins)
 
     def mutate(self, architectures: ArchitecturesLike, seed: int, *, n_genes: int = 1) -> Architectures:
         """Return one mutant of each architecture: `n_genes` genes redrawn among their other values, and valid.
@@ -394,12 +396,18 @@ class SearchSpace(ABC):
         for _ in range(_ATTEMPTS):
             if not len(pending):
                 break
-            take = rng.random((len(pending), self.dimension)) < 0.5
+            take = self._inheritance(mother[pending], father[pending], rng)
             candidate = np.where(take, mother[pending], father[pending])
             valid = self.is_valid(candidate)
             result[pending[valid]] = candidate[valid]
             pending = pending[~valid]
         return Architectures(self, result)
+
+    def _inheritance(
+        self, mother: NDArray[np.int16], father: NDArray[np.int16], rng: np.random.Generator
+    ) -> NDArray[np.bool_]:
+        """Return which genes children take from the mother, `(n, d)`; override where genes belong together."""
+        return rng.random(mother.shape) < 0.5
 
 
 def _first_occurrences(keys: NDArray[np.uint64]) -> NDArray[np.intp]:

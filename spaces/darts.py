@@ -125,8 +125,10 @@ class DARTSSpace(SearchSpace):
         return build_graphs(self.graph_schema, *self._sources_and_operations(genotypes), sums=False)
 
     def _keys(self, genotypes: NDArray[Any]) -> NDArray[np.uint64]:
-        # Everything reaches the output, so that there is nothing to prune.
-        return build_graphs(self._schema_with_sums, *self._sources_and_operations(genotypes), sums=True).keys()
+        # Everything reaches the output, so that there is nothing to prune; the two cells do not meet, so that as many
+        # refinements as one of them has nodes are enough.
+        graphs = build_graphs(self._schema_with_sums, *self._sources_and_operations(genotypes), sums=True)
+        return graphs.keys(rounds=graphs.schema.num_nodes // len(CELLS) - 1)
 
     def _sources_and_operations(self, genotypes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return what each operation reads from, and which it is; both `(n, cell, node, 2)`."""

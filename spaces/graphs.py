@@ -19,7 +19,7 @@ from .operations import Operation
 
 _IN = np.uint64(0xA24BAED4963EE407)
 _OUT = np.uint64(0x9FB21C651E98DF25)
-_UNLABELLED = np.uint64(0)
+_LABEL_FACTORS = np.array([1, 0xD6E8FEB86659FD93, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
 _BLOCK = 4096
 
 
@@ -197,7 +197,7 @@ class GraphBatch:
         ----------
         colors : uint64 array `(n, v)`
         """
-        edges: list[_Edge] = [(i, j, _select(self.adjacency[:, i, j]), _UNLABELLED) for i, j in self._used_edges]
+        edges: list[_Edge] = [(i, j, _select(self.adjacency[:, i, j]), None) for i, j in self._used_edges]
         refined = _refine(np.ascontiguousarray(colors.T), edges, _select(self.mask.T))
         return np.ascontiguousarray(refined.T)
 
@@ -225,7 +225,7 @@ class GraphBatch:
             How often the colours are refined.
         edge_labels : integer array `(n, v, v)`, optional
             What an edge means to its target where that differs from edge to edge, e.g. the position among the
-            operands of an operation that does not commute; 0 for plain edges.
+            operands of an operation that does not commute: 1, 2 or 3, and 0 for plain edges.
 
         Notes
         -----
@@ -245,8 +245,9 @@ class GraphBatch:
         present = _select(self.mask.T)
         edges: list[_Edge] = []
         for i, j in self._used_edges:
-            label = _UNLABELLED if labels is None else np.where(labels[:, i, j], mix(labels[:, i, j]), _UNLABELLED)
-            edges.append((i, j, _select(self.adjacency[:, i, j]), label))
+            plain = labels is None or not labels[:, i, j].any()
+            factor = None if plain else _LABEL_FACTORS[labels[:, i, j]]  # type: ignore[index]
+            edges.append((i, j, _select(self.adjacency[:, i, j]), factor))
         for _ in range(rounds):
             colors = _refine(colors, edges, present)
         keys = mix((mix(colors) & present).sum(axis=0, dtype=np.uint64))
@@ -255,8 +256,8 @@ class GraphBatch:
         return keys
 
 
-_Edge: TypeAlias = tuple[int, int, NDArray[np.uint64], "NDArray[np.uint64] | np.uint64"]
-"""Source, target, the graphs that have the edge as a bit mask, and what is mixed into the source's colour."""
+_Edge: TypeAlias = tuple[int, int, NDArray[np.uint64], NDArray[np.uint64] | None]
+"""Source, target, a bit mask of the graphs that have the edge, and what the colours seen along it are multiplied by."""
 
 
 def _select(condition: NDArray[np.bool_]) -> NDArray[np.uint64]:
@@ -269,9 +270,8 @@ def _refine(colors: NDArray[np.uint64], edges: Sequence[_Edge], present: NDArray
     incoming = np.zeros_like(colors)
     outgoing = np.zeros_like(colors)
     seen = mix(colors)
-    for i, j, chosen, label in edges:
-        plain = label is _UNLABELLED
-        incoming[j] += (seen[i] if plain else mix(seen[i] ^ label)) & chosen
-        outgoing[i] += (seen[j] if plain else mix(seen[j] ^ label)) & chosen
+    for i, j, chosen, factor in edges:
+        incoming[j] += (seen[i] if factor is None else seen[i] * factor) & chosen
+        outgoing[i] += (seen[j] if factor is None else seen[j] * factor) & chosen
     refined: NDArray[np.uint64] = mix(colors ^ mix(incoming ^ _IN) ^ mix(outgoing ^ _OUT) * np.uint64(3)) & present
     return refined
