@@ -12,10 +12,10 @@ from ..errors import InvalidDataError
 from ..spaces import Architectures, GraphBatch, GraphSchema, SearchSpace
 from .base import Columns, Encoder
 
-CHUNK_BYTES = 1 << 25
+CHUNK_BYTES = 1 << 23
 """Working memory that one chunk may take; small enough to stay near the processor's caches."""
 
-_MIN_CHUNK, _MAX_CHUNK = 64, 4096
+_MIN_CHUNK, _MAX_CHUNK = 256, 4096
 _GRAPHS = ("full", "pruned", "reduced")
 
 

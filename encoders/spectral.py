@@ -108,7 +108,7 @@ def _smooth_shares(
 ) -> NDArray[np.float64]:
     """Return what share each group of nodes has in each of the smoothest eigenspaces, `(n, groups, modes)`."""
     tied = np.abs(values[:, :, None] - values[:, None, :modes]) < _TIE
-    shares: NDArray[np.float64] = member.astype(np.float64) @ vectors**2
-    shares = shares @ (tied / tied.sum(axis=1, keepdims=True))
-    shares *= values[:, None, :modes] < (_ABSENT + 2) / 2
+    mean_over_ties = tied / tied.sum(axis=1, keepdims=True)
+    present = values[:, None, :modes] < (_ABSENT + 2) / 2
+    shares: NDArray[np.float64] = member.astype(np.float64) @ vectors**2 @ mean_over_ties * present
     return shares

@@ -36,7 +36,7 @@ class _SubtreeEncoder(GraphEncoder):
             raise InvalidDataError(f"direction must be one of {', '.join(_DIRECTIONS)}, got {self.direction!r}")
 
     def _bytes_per_graph(self, schema: GraphSchema) -> int:
-        return schema.num_nodes * (schema.num_nodes + 80)
+        return schema.num_nodes * (schema.num_nodes + 80) + 4 * len(self._graph_columns(schema))
 
     def _rounds(self, graphs: GraphBatch) -> Iterator[NDArray[np.uint64]]:
         """Yield the colours after 0, 1, ... refinements, `(v, n)`, 0 where a slot is not used."""
