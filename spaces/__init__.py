@@ -28,6 +28,9 @@ SPACES = Registry(
             "NAS-Bench-301: the DARTS cells under their benchmark's name",
             {"name": "nasbench301"},
         ),
+        "nasbench_nlp": Entry(
+            ".spaces.nasbench_nlp:NASBenchNLPSpace", "NAS-Bench-NLP: recurrent cells of at most 24 nodes"
+        ),
         "cell": Entry(".spaces.cell:cell_space", "Your own cell, with operations on edges or on nodes"),
         "nasbench_graph": Entry(
             ".spaces.nasbench_graph:NASBenchGraphSpace",
