@@ -176,7 +176,7 @@ def summarize(
     grid = gaussian_quantiles(mean, std, listed) if quantiles is None else quantiles
     result: dict[str, float] = {}
     for percent in (50, 90):
-        low, high = (_quantile_at(grid, listed, level) for level in (0.5 - percent / 200, 0.5 + percent / 200))
+        low, high = (quantile_at(grid, listed, level) for level in (0.5 - percent / 200, 0.5 + percent / 200))
         reachable = low is not None and high is not None
         result[f"coverage_{percent}"] = coverage(truth, low, high) if reachable else float("nan")  # type: ignore[arg-type]
         if percent == 90:
@@ -188,8 +188,8 @@ def summarize(
     return result
 
 
-def _quantile_at(grid: NDArray[np.float64], levels: NDArray[np.float64], level: float) -> NDArray[np.float64] | None:
-    """Return the quantile at one level `(n,)`, linear between the neighbouring levels, None outside of them."""
+def quantile_at(grid: NDArray[np.float64], levels: NDArray[np.float64], level: float) -> NDArray[np.float64] | None:
+    """Return the quantiles at one level `(n,)` from those at `levels`: linear between neighbours, None outside."""
     near = int(np.argmin(np.abs(levels - level)))
     if abs(levels[near] - level) < 1e-9:
         return grid[:, near]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidDataError
-from .calibration import calibration_curve, calibration_error
+from .calibration import calibration_curve, calibration_error, quantile_at
 from .labels import measure_label
 from .metrics import kendall_tau
 from .reports import Comparison
@@ -99,39 +99,41 @@ def plot_measure(comparison: Comparison, measure: str = "kendall_tau") -> Figure
 def plot_forecast(forecast: Forecast) -> Figure:
     """Draw forecasts against the truth: with error bars for up to 400 architectures, as a density for more.
 
-    Of many architectures the worst hundredth lies outside the axes, so that a few failed trainings do not squeeze all
-    others into a corner; how many lie outside is said in the picture.
+    Error bars span the central 70 % of the forecast, about one standard deviation to each side. Values much worse than
+    the worst quartile (by more than three interquartile ranges) lie outside the axes, so that a few failed trainings do
+    not squeeze all others into a corner; how many do is said in the picture.
 
     Raises
     ------
     InvalidDataError
         If fewer than two true values are known.
     """
-    truth, mean, std = _known(forecast)
+    truth, mean, quantiles = _known(forecast)
     low, high = _window(truth, mean, forecast.higher_is_better)
     outside = int(((truth < low) | (truth > high) | (mean < low) | (mean > high)).sum())
-    figure, axes = _figure((5.8, 5.0))
+    figure, axes = _figure((5.8, 5.2))
     axes.set_xlim(low, high)
     axes.set_ylim(low, high)
     axes.set_aspect("equal")
     if len(truth) <= _FEW:
+        lower, upper = (quantile_at(quantiles, forecast.levels, level) for level in (0.15, 0.85))
+        bars = None if lower is None or upper is None else np.maximum([mean - lower, upper - mean], 0.0)
         axes.errorbar(
             truth,
             mean,
-            yerr=std,
+            yerr=bars,
             fmt="o",
             color=PALETTE[0],
-            ecolor=PALETTE[0],
             elinewidth=0.7,
             markersize=3.5,
-            alpha=0.6,
-            label="forecast, bars: one standard deviation",
+            alpha=0.5,
+            label="forecast, bars: central 70 %",
         )
     else:
         drawn = axes.hexbin(
             truth,
             mean,
-            gridsize=60,
+            gridsize=55,
             extent=(low, high, low, high),
             mincnt=1,
             bins="log",
@@ -140,28 +142,18 @@ def plot_forecast(forecast: Forecast) -> Figure:
         )
         figure.colorbar(drawn, ax=axes, label="architectures in a cell", shrink=0.85, pad=0.02)
     axes.plot([low, high], [low, high], color=PALETTE[1], linewidth=1.2, linestyle="--", label="forecast = truth")
-    if outside:
-        axes.annotate(
-            f"{outside:,} of {len(truth):,} outside the axes",
-            (0.98, 0.02),
-            xycoords="axes fraction",
-            ha="right",
-            va="bottom",
-            fontsize=8,
-            color="0.35",
-        )
     suffix = f" ({forecast.unit})" if forecast.unit else ""
     axes.set_xlabel(f"true {forecast.metric}{suffix}")
     axes.set_ylabel(f"forecast{suffix}")
-    axes.legend(loc="upper left", frameon=True, framealpha=0.9, edgecolor="none", fontsize=8)
     tau = kendall_tau(truth, mean)
-    shown = "undefined" if np.isnan(tau) else f"{tau:.3f}"
     axes.set_title(
         f"{forecast.predictor}, {forecast.n} training architectures (seed {forecast.seed})\n"
-        f"Kendall tau {shown} over {len(truth):,} others",
+        f"Kendall tau {'undefined' if np.isnan(tau) else f'{tau:.3f}'} over {len(truth):,} others"
+        + (f"\n({outside:,} far worse ones lie outside the axes)" if outside else ""),
         loc="left",
         fontsize=10,
     )
+    figure.legend(loc="outside lower center", frameon=False, fontsize=9, ncols=2)
     return figure
 
 
@@ -245,16 +237,15 @@ def _known(forecast: Forecast) -> tuple[NDArray[np.float64], NDArray[np.float64]
     known = ~np.isnan(forecast.truth)
     if known.sum() < 2:
         raise InvalidDataError(f"expected at least 2 known true values to draw, got {int(known.sum())}")
-    return forecast.truth[known], forecast.mean[known], forecast.std[known]
+    return forecast.truth[known], forecast.mean[known], forecast.quantiles[known]
 
 
 def _window(truth: NDArray[np.float64], mean: NDArray[np.float64], higher_is_better: bool) -> tuple[float, float]:
-    """Return the range of both axes; of many values the worst hundredth is cut off, never the best architectures."""
-    tail = 0.0 if len(truth) <= _FEW else 0.01
-    low, high = (
-        (min(np.quantile(truth, tail), np.quantile(mean, tail)), max(truth.max(), np.quantile(mean, 1 - tail)))
-        if higher_is_better
-        else (min(truth.min(), np.quantile(mean, tail)), max(np.quantile(truth, 1 - tail), np.quantile(mean, 1 - tail)))
-    )
-    margin = 0.04 * (high - low) or 1.0
-    return float(low - margin), float(high + margin)
+    """Return the range of both axes: all but what is far worse than the worst quartile."""
+    sign = 1.0 if higher_is_better else -1.0
+    gains = [sign * truth, sign * mean]
+    quartiles = [np.quantile(gain, [0.25, 0.75]) for gain in gains]
+    fence = min(max(q[0] - 3 * (q[1] - q[0]), gain.min()) for gain, q in zip(gains, quartiles, strict=True))
+    ends = sorted([sign * fence, sign * max(gain.max() for gain in gains)])
+    margin = 0.04 * (ends[1] - ends[0]) or 1.0
+    return float(ends[0] - margin), float(ends[1] + margin)
