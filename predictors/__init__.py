@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import Any
 
 from ..errors import InvalidDataError
@@ -38,6 +39,31 @@ PREDICTORS = Registry(
             "Gaussian process, Weisfeiler-Lehman subtree kernel",
             {"kernel": "wl", "encoder": "wl"},
         ),
+        "xgboost": Entry(".predictors.xgboost:XGBoostPredictor", "boosted trees of XGBoost, deviation by resampling"),
+        "xgboost_quantile": Entry(
+            ".predictors.xgboost:XGBoostPredictor",
+            "boosted trees of XGBoost, deviation from a pair of quantiles",
+            {"deviation": "quantiles"},
+        ),
+        "random_forest": Entry(
+            ".predictors.random_forest:RandomForestPredictor", "random forest, deviation by the law of total variance"
+        ),
+        "random_forest_ij": Entry(
+            ".predictors.random_forest:RandomForestPredictor",
+            "random forest, deviation by the infinitesimal jackknife",
+            {"deviation": "infinitesimal_jackknife"},
+        ),
+        "gradient_boosting": Entry(
+            ".predictors.gradient_boosting:GradientBoostingPredictor",
+            "boosted trees of scikit-learn, deviation by resampling",
+        ),
+        "ridge": Entry(".predictors.linear:LinearPredictor", "ridge regression, penalty by cross-validation"),
+        "bayesian_linear": Entry(
+            ".predictors.linear:LinearPredictor",
+            "Bayesian linear regression, penalty by evidence",
+            {"criterion": "evidence"},
+        ),
+        "knn": Entry(".predictors.neighbors:NeighborsPredictor", "nearest neighbours, weighted by distance"),
         "constant": Entry(".predictors.constant:ConstantPredictor", "baseline: centre and spread of the targets"),
     },
 )
@@ -75,4 +101,18 @@ def make_predictor(name: str, **parameters: Any) -> Predictor:
     return predictor
 
 
-__all__ = ["PREDICTORS", "Predictor", "make_predictor", "register_predictor"]
+def load_predictor(path: str | PathLike[str]) -> Predictor:
+    """Read a fitted predictor that `Predictor.save` wrote; it forecasts exactly what the saved one did.
+
+    Raises
+    ------
+    ModelFormatError
+        If the file is missing, is not a saved predictor, is truncated or was changed, was written in a newer format,
+        or needs a predictor, encoder or space that is not registered here.
+    """
+    from .saving import load
+
+    return load(path)
+
+
+__all__ = ["PREDICTORS", "Predictor", "load_predictor", "make_predictor", "register_predictor"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,13 +18,14 @@ from ..encoders import Columns, Encoder, make_encoder
 from ..encoders.base import as_batch
 from ..errors import InvalidDataError
 from ..spaces import Architecture, Architectures, SearchSpace
+from .checks import check_integer
+from .info import Info, InfoColumns
 from .targets import TargetTransforms
 
 CHUNK = 16_384
 """Architectures encoded and predicted at once: bounds the memory of a forecast whatever the batch."""
 
-Info = Mapping[str, ArrayLike]
-"""Optional extras by name: one value `(n,)`, or one row `(n, k)`, per architecture; NaN where it is missing."""
+Floats = NDArray[np.float64]
 
 
 class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
@@ -32,8 +34,8 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     `X` is either architectures, which the encoder turns into features, or a float matrix `(n, d)`, as for any
     scikit-learn regressor. Targets are transformed inside and mapped back: `predict` answers in the units of `y`.
 
-    Subclasses store their parameters untouched in `__init__`, and implement `_fit`, `_predict`, and, for saving,
-    `_get_state` and `_set_state`.
+    Subclasses store their parameters untouched in `__init__`, check them in `_fit`, and implement `_fit`, `_predict`,
+    and, for saving, `_get_state` and `_set_state`.
 
     Parameters
     ----------
@@ -69,24 +71,31 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     # ---- what a subclass says -----------------------------------------------------------------------------------
 
     @abstractmethod
-    def _fit(self, features: NDArray[np.float64], z: NDArray[np.float64]) -> None:
+    def _fit(self, features: Floats, z: Floats) -> None:
         """Fit to features `(n, d)` and transformed targets, `(n, m)`, where m is 1 unless `multi_output`."""
 
     @abstractmethod
-    def _predict(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _predict(self, features: Floats) -> tuple[Floats, Floats]:
         """Return mean and standard deviation of the transformed targets, both `(n, m)`."""
 
-    def _predict_mean(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the mean alone; override where the deviation costs much more."""
+    def _predict_mean(self, features: Floats) -> Floats:
+        """Return the mean alone, `(n, m)`; override where it is much cheaper than mean and deviation."""
         return self._predict(features)[0]
 
     @abstractmethod
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
-        """Return all that `_fit` learned, as arrays and as bytes of safe formats (never pickle)."""
+        """Return all that `_fit` learned, as arrays and as bytes of safe formats (never pickle).
+
+        Arrays come back in C order: keep them so from the start where the order decides the last bit of a result.
+        """
 
     @abstractmethod
-    def _set_state(self, state: Mapping[str, NDArray[Any] | bytes]) -> None:
-        """Take back what `_get_state` returned."""
+    def _set_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `_get_state` returned; the parameters, `columns_` and `n_features_in_` are set already.
+
+        The file may have been made by anybody: a state that does not fit together must raise an exception rather
+        than be read out of bounds.
+        """
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -112,13 +121,16 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         InvalidDataError
             If there are fewer than two observations, or a target is NaN or infinite, or all targets are equal.
         """
-        features, targets = self._training_matrix(X, y)
-        features = self._append_info(features, info, fitting=True)
+        check_integer("seed", self.seed, 0)
+        features, targets, columns = self._training_matrix(X, y)
+        self._info = InfoColumns.learn(info, len(features))
+        self.columns_ = Columns.concatenate([columns, self._info.columns])
+        features = np.concatenate([features, self._info.matrix(info, len(features))], axis=1)
         if targets.ndim == 2 and targets.shape[1] == 1 and not self.multi_output:
             targets = column_or_1d(targets, warn=True)
         self._single_output_ = targets.ndim == 1
         targets = targets.reshape(len(targets), -1)
-        if targets.shape[1] > 1 and not self.multi_output:
+        if targets.shape[1] != 1 and not self.multi_output:
             raise InvalidDataError(
                 f"{type(self).__name__} predicts one target, got {targets.shape[1]} columns; "
                 "sklearn.multioutput.MultiOutputRegressor fits one predictor to each"
@@ -144,92 +156,102 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         mean : float64 array `(n,)` (or `(n, m)`), in the units of `y`
         std : float64 array of the same shape, only with `return_std`
         """
-        mean, std = self._forecast(X, info, with_std=return_std)
-        centre = self._targets.inverse(mean)
         if not return_std:
-            return self._shape(centre)
-        return self._shape(centre), self._shape(self._targets.spread(mean, std))
+            parts = [self._targets.inverse(self._predict_mean(part)) for part in self._feature_chunks(X, info)]
+            return self._shape(np.concatenate(parts))
+        means, stds = [], []
+        for part in self._feature_chunks(X, info):
+            mean, std = self._predict(part)
+            means.append(self._targets.inverse(mean))
+            stds.append(self._targets.spread(mean, std))
+        return self._shape(np.concatenate(means)), self._shape(np.concatenate(stds))
 
     def predict_quantiles(
         self, X: Architectures | ArrayLike, quantiles: ArrayLike, *, info: Info | None = None
-    ) -> NDArray[np.float64]:
+    ) -> Floats:
         """Return quantiles of the forecast in the units of `y`, `(n, len(quantiles))` (or `(n, m, len(quantiles))`).
 
         Exact for the transformed Gaussian, hence asymmetric where the metric is: prefer them to `mean +- std` for
         intervals.
         """
         levels = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
-        if not ((levels > 0) & (levels < 1)).all():
+        if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
             raise InvalidDataError(f"quantiles must lie strictly between 0 and 1, got {levels.tolist()}")
-        mean, std = self._forecast(X, info)
-        parts = [self._shape(self._targets.inverse(mean + std * score)) for score in ndtri(levels)]
-        return np.stack(parts, axis=-1)
+        scores, results = ndtri(levels), []
+        for part in self._feature_chunks(X, info):
+            mean, std = self._predict(part)
+            results.append(np.stack([self._targets.inverse(mean + std * score) for score in scores], axis=-1))
+        return self._shape(np.concatenate(results))
 
-    def _forecast(
-        self, X: Any, info: Info | None, *, with_std: bool = True
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return mean and standard deviation on the surrogate's scale; the latter is 0 unless it is asked for."""
+    def _feature_chunks(self, X: Any, info: Info | None) -> Iterator[Floats]:
         check_is_fitted(self, "_targets")
         X, n = self._check_query(X)
-        means, stds = [], []
+        extras = self._info.matrix(info, n)
         for start in range(0, max(n, 1), CHUNK):
             part = slice(start, start + CHUNK)
             features = X[part] if self.encoder_ is None else self.encoder_.transform(X[part]).astype(np.float64)
-            sliced = None if info is None else {name: np.asarray(values)[part] for name, values in info.items()}
-            complete = self._append_info(features, sliced, fitting=False)
-            if with_std:
-                mean, std = self._predict(complete)
-            else:
-                mean = self._predict_mean(complete)
-                std = np.zeros_like(mean)
-            means.append(mean)
-            stds.append(std)
-        return np.concatenate(means), np.concatenate(stds)
+            yield np.concatenate([features, extras[part]], axis=1)
 
-    def _shape(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _shape(self, values: Floats) -> Floats:
         return values[:, 0] if self._single_output_ else values
 
     # ---- validation ---------------------------------------------------------------------------------------------
 
-    def _training_matrix(self, X: Any, y: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _training_matrix(self, X: Any, y: Any) -> tuple[Floats, Floats, Columns]:
         if not _holds_architectures(X):
-            features, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+            features, y = self._validated(X, y, multi_output=True, y_numeric=True)
             self.encoder_: Encoder | None = None
             self.space_: SearchSpace | None = None
-            self.columns_ = Columns.of_matrix(features)
             if len(features) < 2:
                 raise InvalidDataError(f"expected at least 2 observations to fit, got {len(features)} sample")
-            return features, y
+            return features, np.asarray(y, dtype=np.float64), Columns.of_matrix(features)
         batch = as_batch(X)
-        y = np.asarray(y, dtype=np.float64)
-        if y.ndim not in (1, 2) or len(y) != len(batch):
-            raise InvalidDataError(f"expected one target for each of {len(batch)} architectures, got shape {y.shape}")
+        targets = _numbers(y)
+        if targets.ndim not in (1, 2) or len(targets) != len(batch):
+            raise InvalidDataError(
+                f"expected one target for each of {len(batch)} architectures, got shape {targets.shape}"
+            )
         if len(batch) < 2:
             raise InvalidDataError(f"expected at least 2 observations to fit, got {len(batch)}")
-        chosen = self.default_encoder if self.encoder is None else self.encoder
-        self.encoder_ = make_encoder(chosen) if isinstance(chosen, str) else clone(chosen)
+        self.encoder_ = self._new_encoder()
         features = self.encoder_.fit(batch).transform(batch).astype(np.float64)
         self.space_ = batch.space
-        self.columns_ = self.encoder_.columns(batch.space)
         self.n_features_in_ = features.shape[1]
-        return features, y
+        if hasattr(self, "feature_names_in_"):  # from an earlier fit to a data frame
+            del self.feature_names_in_
+        return features, targets, self.encoder_.columns(batch.space)
+
+    def _new_encoder(self) -> Encoder:
+        chosen = self.default_encoder if self.encoder is None else self.encoder
+        if isinstance(chosen, str):
+            return make_encoder(chosen)
+        if not isinstance(chosen, Encoder):
+            raise InvalidDataError(f"encoder must be a name or an Encoder, got {type(chosen).__name__}")
+        copy: Encoder = clone(chosen)
+        return copy
+
+    def _validated(self, X: Any, *y: Any, **options: Any) -> Any:
+        try:
+            return validate_data(self, X, *y, dtype=np.float64, **options)
+        except ValueError as error:
+            raise InvalidDataError(" ".join(str(error).split())) from None
 
     @staticmethod
-    def _check_targets(targets: NDArray[np.float64]) -> None:
+    def _check_targets(targets: Floats) -> None:
         bad = ~np.isfinite(targets).all(axis=1)
         if bad.any():
             row = int(np.argmax(bad))
-            raise InvalidDataError(f"targets must be finite, got {targets[row].tolist()} for architecture {row}")
+            raise InvalidDataError(f"targets must be finite, got {_brief(targets[row])} for architecture {row}")
         if (targets == targets[0]).all(axis=0).any():
             raise InvalidDataError(
-                f"targets must not all be equal, got {targets[0].tolist()} for all {len(targets)} architectures"
+                f"targets must not all be equal, got {_brief(targets[0])} for all {len(targets)} architectures"
             )
 
     def _check_query(self, X: Any) -> tuple[Any, int]:
         if self.encoder_ is None:
             if _holds_architectures(X):
                 raise InvalidDataError("this predictor was fitted on a feature matrix, got architectures")
-            X = validate_data(self, X, dtype=np.float64, reset=False)
+            X = self._validated(X, reset=False)
             return X, len(X)
         if not _holds_architectures(X):
             raise InvalidDataError(
@@ -245,43 +267,16 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _space_name(self) -> str:
         return self.space_.name if self.space_ is not None else ""
 
-    def _append_info(self, features: NDArray[np.float64], info: Info | None, *, fitting: bool) -> NDArray[np.float64]:
-        """Append the extras as columns; missing values become the training median, flagged by a column of its own."""
-        given = sorted(info) if info else []
-        if fitting:
-            self._info_names: list[str] = given
-            self._info_medians: dict[str, NDArray[np.float64]] = {}
-        elif given != self._info_names:
-            raise InvalidDataError(f"expected info {self._info_names or 'none'}, as in fit, got {given or 'none'}")
-        columns = [features]
-        for name in given:
-            values = np.asarray(info[name], dtype=np.float64)  # type: ignore[index]
-            values = values.reshape(len(values), -1)
-            if len(values) != len(features):
-                raise InvalidDataError(f"info {name!r} must have {len(features)} rows, got {len(values)}")
-            if np.isinf(values).any():
-                raise InvalidDataError(f"info {name!r} must be finite or NaN, got an infinite value")
-            missing = np.isnan(values)
-            if fitting:
-                known = [column[~gaps] for column, gaps in zip(values.T, missing.T, strict=True)]
-                self._info_medians[name] = np.array([np.median(k) if len(k) else 0.0 for k in known])
-                labels = [f"info {name}[{i}]" for i in range(values.shape[1])]
-                gaps_label = [f"info {name}[{i}] missing" for i in range(values.shape[1])]
-                self.columns_ = Columns.concatenate(
-                    [
-                        self.columns_,
-                        Columns.of(labels, "info", indicator=False),
-                        Columns.of(gaps_label, "info missing", indicator=True),
-                    ]
-                )
-            medians = self._info_medians[name]
-            if values.shape[1] != len(medians):
-                raise InvalidDataError(f"info {name!r} must have {len(medians)} columns, got {values.shape[1]}")
-            columns += [np.where(missing, medians, values), missing.astype(np.float64)]
-        return np.concatenate(columns, axis=1)
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted predictor to one file, without pickle; `archcast.load_predictor` reads it back.
 
-    def save(self, path: Any) -> None:
-        """Write the fitted predictor to a file; see `archcast.predictors.saving.save`."""
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If it is not fitted.
+        InvalidDataError
+            If its class is not registered, or a parameter cannot be written as JSON.
+        """
         from .saving import save
 
         save(self, path)
@@ -290,4 +285,17 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
 def _holds_architectures(X: Any) -> bool:
     if isinstance(X, (Architectures, Architecture)):
         return True
+    if isinstance(X, str) or (isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], str)):
+        raise InvalidDataError("expected Architectures, got native strings: space.parse turns them into architectures")
     return isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Architecture)
+
+
+def _numbers(y: Any) -> Floats:
+    try:
+        return np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidDataError(f"targets must be numbers: {error}") from None
+
+
+def _brief(row: Floats) -> Any:
+    return row.tolist() if len(row) > 1 else float(row[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -76,14 +77,14 @@ class RankGaussian(TargetTransform):
     def transform(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map targets to normal scores."""
         low, high = self.slopes_
-        z = np.interp(y, self.levels_, self.scores_)
+        z: NDArray[np.float64] = np.interp(y, self.levels_, self.scores_)
         z += np.minimum(y - self.levels_[0], 0) / low + np.maximum(y - self.levels_[-1], 0) / high
         return z
 
     def inverse(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map normal scores to targets."""
         low, high = self.slopes_
-        y = np.interp(z, self.scores_, self.levels_)
+        y: NDArray[np.float64] = np.interp(z, self.scores_, self.levels_)
         y += np.minimum(z - self.scores_[0], 0) * low + np.maximum(z - self.scores_[-1], 0) * high
         return y
 
@@ -167,6 +168,18 @@ class TargetTransforms:
     def spread(self, mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return standard deviations in the units of the targets."""
         return self._stack([t.spread(m, s) for t, m, s in zip(self.columns, mean.T, std.T, strict=True)])
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """Return what was learned, for saving."""
+        return {f"{i}/{name}": array for i, t in enumerate(self.columns) for name, array in t.arrays().items()}
+
+    def restore(self, arrays: Mapping[str, NDArray[np.float64]]) -> Self:
+        """Take back what `arrays` returned."""
+        for i, transform in enumerate(self.columns):
+            prefix = f"{i}/"
+            own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            transform.restore(own)
+        return self
 
     @staticmethod
     def _stack(columns: list[NDArray[Any]]) -> NDArray[np.float64]:
