@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InvalidDataError
 from ..spaces import GraphSchema
 
 _MAX_STATES = 1 << 18
@@ -178,12 +179,17 @@ def plan_paths(
         Whether paths that are too long count by their last operations. They do in any case if there are no others.
     include_zero : bool
         Whether operations that block the signal are operations like any other.
+
+    Raises
+    ------
+    InvalidDataError
+        If not even the ends of the paths fit into `max_columns`.
     """
     search = _Search(schema, include_zero)
     bound = schema.num_nodes if length is None else length
     levels: list[set[tuple[str, int]]] = []
     total = 0
-    best_full, best_tails = -1, 0
+    best_full, best_tails = -1, -1
     exhausted = False
     while True:
         level = len(levels)
@@ -196,7 +202,9 @@ def plan_paths(
             exhausted = total <= max_columns and not search.tails(level)
             break
     fitting = any(levels[: best_full + 1])
-    with_tails = not exhausted and (keep_tails or not fitting)
+    with_tails = not exhausted and ((keep_tails and best_tails >= 0) or not fitting)
+    if with_tails and best_tails < 0:
+        raise InvalidDataError(f"max_columns is too small for the paths of this space, got {max_columns}")
     limit = best_tails if with_tails else best_full
     columns: list[tuple[str | None, int]] = [(a, s) for level in levels[: limit + 1] for a, s in level]
     if with_tails:

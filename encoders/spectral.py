@@ -97,7 +97,7 @@ def _laplacian(graphs: GraphBatch) -> NDArray[np.float64]:
     joined = (graphs.adjacency | graphs.adjacency.transpose(0, 2, 1)).astype(np.float64)
     degrees = joined.sum(axis=2)
     scale = 1 / np.sqrt(np.maximum(degrees, 1))
-    laplacian = -joined * scale[:, :, None] * scale[:, None, :]
+    laplacian: NDArray[np.float64] = -joined * scale[:, :, None] * scale[:, None, :]
     diagonal = np.arange(laplacian.shape[1])
     laplacian[:, diagonal, diagonal] += np.where(graphs.mask, degrees > 0, _ABSENT)
     return laplacian
@@ -110,5 +110,5 @@ def _smooth_shares(
     tied = np.abs(values[:, :, None] - values[:, None, :modes]) < _TIE
     mean_over_ties = tied / tied.sum(axis=1, keepdims=True)
     present = values[:, None, :modes] < (_ABSENT + 2) / 2
-    shares: NDArray[np.float64] = member.astype(np.float64) @ vectors**2 @ mean_over_ties * present
-    return shares
+    shares = member.astype(np.float64) @ vectors**2 @ mean_over_ties
+    return np.asarray(shares * present, dtype=np.float64)
