@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..errors import InvalidDataError
 from ..registry import Entry, Registry
+from .observation import Observation, write_observations
 from .schema import Column, MetricInfo
 from .table import Table
 from .writing import write_table
@@ -19,6 +20,29 @@ TABLES = Registry(
             _SHIPPED,
             "NAS-Bench-201: 15,625 cells on CIFAR-10, CIFAR-100, ImageNet16-120",
             {"name": "nasbench201"},
+        ),
+        "nasbench_graph_cora": Entry(
+            _SHIPPED, "NAS-Bench-Graph: 26,206 graph neural networks on cora", {"name": "nasbench_graph_cora"}
+        ),
+        "nasbench_graph_citeseer": Entry(
+            _SHIPPED, "NAS-Bench-Graph: 26,206 graph neural networks on citeseer", {"name": "nasbench_graph_citeseer"}
+        ),
+        "nasbench_graph_pubmed": Entry(
+            _SHIPPED, "NAS-Bench-Graph: 26,206 graph neural networks on pubmed", {"name": "nasbench_graph_pubmed"}
+        ),
+        "nasbench_graph_arxiv": Entry(
+            _SHIPPED, "NAS-Bench-Graph: 26,206 graph neural networks on arxiv", {"name": "nasbench_graph_arxiv"}
+        ),
+        "nasbench_graph_proteins": Entry(
+            _SHIPPED, "NAS-Bench-Graph: 2,021 graph neural networks on proteins", {"name": "nasbench_graph_proteins"}
+        ),
+        "accel_nasbench": Entry(
+            _SHIPPED,
+            "Accel-NASBench: 5,125 MnasNet-like chains on ImageNet, with speed on six accelerators",
+            {"name": "accel_nasbench"},
+        ),
+        "nasbench_nlp": Entry(
+            _SHIPPED, "NAS-Bench-NLP: learning curves of 277 recurrent cells on WikiText-2", {"name": "nasbench_nlp"}
         ),
     },
 )
@@ -56,4 +80,14 @@ def load_table(name_or_path: str | Path) -> Table:
     return table
 
 
-__all__ = ["TABLES", "Column", "MetricInfo", "Table", "load_table", "register_table", "write_table"]
+__all__ = [
+    "TABLES",
+    "Column",
+    "MetricInfo",
+    "Observation",
+    "Table",
+    "load_table",
+    "register_table",
+    "write_observations",
+    "write_table",
+]

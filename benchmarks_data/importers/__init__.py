@@ -21,6 +21,25 @@ IMPORTERS = Registry(
         "nasbench201": Entry(
             ".benchmarks_data.importers.nasbench201:read_nasbench201", "NAS-Bench-201 accuracies as CSV (.csv, .csv.gz)"
         ),
+        "nasbench_graph": Entry(
+            ".benchmarks_data.importers.nasbench_graph:read_nasbench_graph",
+            "NAS-Bench-Graph, official light format (.bench, .bench.xz)",
+        ),
+        "accel_nasbench": Entry(
+            ".benchmarks_data.importers.accel_nasbench:read_accel_nasbench",
+            "Accel-NASBench, tar archive of JSON results (.tar.gz)",
+        ),
+        "nasbench_nlp": Entry(
+            ".benchmarks_data.importers.nasbench_nlp:read_nasbench_nlp",
+            "NAS-Bench-NLP, zip archive of training logs (.zip)",
+        ),
+        "nasbench_macro": Entry(
+            ".benchmarks_data.importers.nasbench_macro:read_nasbench_macro", "NAS-Bench-Macro, official JSON"
+        ),
+        "csv": Entry(".benchmarks_data.importers.generic_csv:read_csv", "your own measurements as CSV"),
+        "json": Entry(
+            ".benchmarks_data.importers.generic_json:read_json", "your own measurements as JSON, or an exported table"
+        ),
     },
 )
 register_importer = IMPORTERS.register
