@@ -23,7 +23,8 @@ Block: TypeAlias = Mapping[str, Sequence[Any]]
 OPERATION = "operation"
 """The hyperparameter that names the operation of its block."""
 
-_BLOCK = Operation("block")
+BLOCK = Operation("block")
+"""What a block does that names no operation."""
 
 
 class ChainSpace(SearchSpace):
@@ -159,13 +160,13 @@ class ChainSpace(SearchSpace):
     def graph_schema(self) -> GraphSchema:
         """A path: the input, one node per block, the output."""
         plain = any(OPERATION not in block for block in self.blocks)
-        words = vocabulary([*self._operations.values(), *([_BLOCK] if plain else [])])
+        words = vocabulary([*self._operations.values(), *([BLOCK] if plain else [])])
         index = {operation.name: k for k, operation in enumerate(words)}
         v = len(self.blocks) + 2
         allowed = np.zeros((v, len(words)), dtype=np.bool_)
         allowed[0, 0] = allowed[-1, 1] = True
         for node, block in enumerate(self.blocks, start=1):
-            allowed[node, [index[str(name)] for name in block.get(OPERATION, (_BLOCK.name,))]] = True
+            allowed[node, [index[str(name)] for name in block.get(OPERATION, (BLOCK.name,))]] = True
         return GraphSchema(
             vocabulary=words,
             node_operations=allowed,
@@ -184,7 +185,7 @@ class ChainSpace(SearchSpace):
         schema = self.graph_schema
         n, v = len(genotypes), schema.num_nodes
         index = {operation.name: k for k, operation in enumerate(schema.vocabulary)}
-        operations = np.full((n, v), index.get(_BLOCK.name, 1), dtype=np.int8)
+        operations = np.full((n, v), index.get(BLOCK.name, 1), dtype=np.int8)
         operations[:, 0], operations[:, -1] = 0, 1
         features = np.zeros((n, v, len(schema.feature_names)), dtype=np.float32)
         for column, ((block, key), gene) in enumerate(zip(self._slots, self.genes, strict=True)):

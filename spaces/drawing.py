@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidDataError
 from .architectures import Architecture, Architectures
+from .chain import BLOCK
 from .graphs import GraphBatch
 from .layout import Layout, layered_layout
 
@@ -24,6 +25,7 @@ _LINE = 0.155
 _PADDING = 0.14
 _MARGIN = 0.15
 _TITLE_WIDTH = 88
+_NARROW_TITLE = 40
 _PARAGRAPH_LINES = 3
 _TERMINAL = "#f4f4f4"
 _DEAD = "#e9e9e9"
@@ -105,7 +107,8 @@ def draw(architecture: Architecture | Architectures, ax: Axes | None = None) -> 
     picture = _describe(architecture)
     sizes = np.array([_box_size(lines) for lines in picture.labels]).reshape(-1, 2)
     layout = layered_layout(picture.adjacency, picture.used, sizes)
-    title = _wrap(picture.title, max(_TITLE_WIDTH, int(layout.width / _CHARACTER)))
+    least = _TITLE_WIDTH if ax is None else _NARROW_TITLE  # a given space is for the graph
+    title = _wrap(picture.title, max(least, int(layout.width / _CHARACTER)))
     width = max(layout.width, max(len(line) for line in title) * _CHARACTER) + 2 * _MARGIN
     height = layout.height + (len(title) + 0.6) * 1.1 * _LINE + 2 * _MARGIN
     if ax is None:
@@ -209,7 +212,6 @@ def _describe(architecture: Architecture | Architectures) -> _Picture:
     graph = batch.space.to_graphs(batch)
     schema = graph.schema
     used, alive = graph.mask[0], graph.prune().mask[0]
-    names = {operation.name for operation in schema.vocabulary}
     colors = []
     for node, index in enumerate(graph.operations[0].tolist()):
         role = schema.vocabulary[index].role
@@ -220,7 +222,7 @@ def _describe(architecture: Architecture | Architectures) -> _Picture:
     ]
     return _Picture(
         title=[batch.space.name, batch.space.format(batch)[0], ", ".join(extra)],
-        labels=[_label(graph, node, plain=len(names) <= 3) for node in range(schema.num_nodes)],
+        labels=[_label(graph, node) for node in range(schema.num_nodes)],
         colors=colors,
         used=used,
         alive=alive,
@@ -228,14 +230,11 @@ def _describe(architecture: Architecture | Architectures) -> _Picture:
     )
 
 
-def _label(graph: GraphBatch, node: int, *, plain: bool) -> list[str]:
-    """Return the lines of one node: its operation, its name, its features.
-
-    Where there is but one operation (`plain`) the name of the node says more.
-    """
+def _label(graph: GraphBatch, node: int) -> list[str]:
+    """Return the lines of one node: its operation unless the name says it all, its name, its features."""
     schema = graph.schema
     operation, name = schema.vocabulary[graph.operations[0, node]], schema.node_names[node]
-    lines = [name] if plain or operation.role in ("input", "output") else [operation.name, name]
+    lines = [name] if operation == BLOCK or operation.role in ("input", "output") else [operation.name, name]
     features = []
     for feature, value in zip(schema.feature_names, graph.features[0, node].tolist(), strict=True):
         if "=" not in feature and operation.role == "compute":
