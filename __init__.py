@@ -10,8 +10,20 @@ from .spaces import Architecture, Architectures, GraphBatch, SearchSpace, get_sp
 
 if TYPE_CHECKING:
     from .benchmarks_data import Table, load_table
+    from .encoders import Encoder, make_encoder, register_encoder
+    from .predictors import Predictor, load_predictor, make_predictor, register_predictor
 
-_LAZY = {"Table": ".benchmarks_data", "load_table": ".benchmarks_data"}
+_LAZY = {
+    "Encoder": ".encoders",
+    "Predictor": ".predictors",
+    "Table": ".benchmarks_data",
+    "load_predictor": ".predictors",
+    "load_table": ".benchmarks_data",
+    "make_encoder": ".encoders",
+    "make_predictor": ".predictors",
+    "register_encoder": ".encoders",
+    "register_predictor": ".predictors",
+}
 """Public names whose rooms cost an import: it is paid when the name is first used."""
 
 
@@ -28,11 +40,18 @@ def __dir__() -> list[str]:
 __all__ = [
     "Architecture",
     "Architectures",
+    "Encoder",
     "GraphBatch",
+    "Predictor",
     "SearchSpace",
     "Table",
     "__version__",
     "get_space",
+    "load_predictor",
     "load_table",
+    "make_encoder",
+    "make_predictor",
+    "register_encoder",
+    "register_predictor",
     "register_space",
 ]

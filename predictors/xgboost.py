@@ -178,7 +178,10 @@ class XGBoostPredictor(Predictor):
             return np.ones(len(features))
         widths, outside = self._widths(pairs, features), counts == 0
         votes = outside.sum(axis=0)
-        return np.where(votes > 0, (widths[1:] * outside).sum(axis=0) / np.maximum(votes, 1), widths[0])
+        shape: NDArray[np.float64] = np.where(
+            votes > 0, (widths[1:] * outside).sum(axis=0) / np.maximum(votes, 1), widths[0]
+        )
+        return shape
 
     def _predict_mean(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         mean: NDArray[np.float64] = self._centre + self._scale * self._forecasts(self._means[:1], features)
