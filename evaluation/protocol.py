@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..benchmarks_data import Table, load_table
-from ..errors import InvalidDataError, UnknownNameError
+from ..errors import InvalidDataError, PredictorFailedError, UnknownNameError
 from .arguments import Predictors, distinct_integers, labelled_predictors
 from .cache import RunCache, content_key
 from .forecasts import Draw, Forecast, Problem, Task, run, seeded
@@ -258,11 +258,21 @@ class ComparisonPlan:
             for argument in arguments:
                 yield _measure(self.problem, *argument)
             return
+        from concurrent.futures.process import BrokenProcessPool
+        from pickle import PicklingError
+
         from joblib import Parallel, delayed, parallel_config
 
         with parallel_config(backend="loky", inner_max_num_threads=1):
             parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-        yield from parallel(delayed(_measure)(self.problem, *argument) for argument in arguments)
+        try:
+            yield from parallel(delayed(_measure)(self.problem, *argument) for argument in arguments)
+        except (BrokenProcessPool, PicklingError) as error:
+            first = str(error).partition("\n")[0].rstrip(".")
+            raise PredictorFailedError(
+                f"a run could not be sent to another process, or the process died there ({first}); "
+                "n_jobs=1 needs no other process"
+            ) from error
 
     def _task(self, label: str, n: int, seed: int, draw: Draw) -> Task:
         describe = {"metric": self.test_metric, "unit": self.unit, "higher_is_better": self.higher_is_better}

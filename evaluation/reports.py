@@ -8,7 +8,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from ..errors import ArchcastError, InvalidDataError, MissingDependencyError, Un
 from .cache import json_line
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
     from rich.table import Table as RichTable
 
 CONFIDENCE = 0.95
@@ -27,9 +28,7 @@ CONFIDENCE = 0.95
 _DESCRIPTIVE = frozenset({"n", "seed", "epoch", "test_epoch", "higher_is_better", "avoid_twins", "n_test", "n_missing"})
 """Numeric fields of a record that say what was run rather than how it went."""
 
-_SHOWN = ("spearman", "r2", "rmse", "crps", "coverage_90", "precision_at_50", "regret_at_10")
-_SECONDS = ("fit_seconds", "predict_seconds")
-_HEADINGS = {
+_COLUMNS = {
     "spearman": "Spearman",
     "r2": "R2",
     "rmse": "RMSE",
@@ -40,6 +39,20 @@ _HEADINGS = {
     "fit_seconds": "fit s",
     "predict_seconds": "query s",
 }
+"""Measures of the printed table and their headings, from left to right."""
+
+_SHOWN = (
+    "rmse",
+    "coverage_90",
+    "fit_seconds",
+    "predict_seconds",
+    "spearman",
+    "regret_at_10",
+    "precision_at_50",
+    "crps",
+    "r2",
+)
+"""The same, those first that stay when the console is narrow."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +217,19 @@ class Comparison:
 
     # ---- for people ---------------------------------------------------------------------------------------------
 
-    def __rich__(self) -> RichTable:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RichTable]:
+        """Show as many measures as fit into the width of the console, the most telling ones first."""
+        from rich.measure import Measurement
+
+        shown = [measure for measure in _SHOWN if measure in self.measures]
+        table = self._table(shown)
+        unbounded = options.update(width=1_000)
+        while shown and Measurement.get(console, unbounded, table).maximum > options.max_width:
+            shown.pop()
+            table = self._table(shown)
+        yield table
+
+    def _table(self, shown: Sequence[str]) -> RichTable:
         from rich.table import Table as RichTable
 
         first = self.records[0]
@@ -214,27 +239,26 @@ class Comparison:
         table = RichTable(
             title=f"{first['table']}: {first['metric']}{unit}{epoch}{judged}",
             title_justify="left",
+            caption=self._caption(),
             caption_justify="left",
         )
-        shown = [measure for measure in (*_SHOWN, *_SECONDS) if measure in self.measures]
+        columns = [measure for measure in _COLUMNS if measure in shown]
         table.add_column("n", justify="right")
         table.add_column("predictor", overflow="fold")
         table.add_column("Kendall tau", justify="right", no_wrap=True)
-        for measure in shown:
-            table.add_column(_HEADINGS[measure], justify="right")
+        for measure in columns:
+            table.add_column(_COLUMNS[measure], justify="right", no_wrap=True)
         for n in self.sizes:
-            for position, predictor in enumerate(self._ranked(n)):
-                tau = self.interval("kendall_tau", predictor, n)
-                cells = [_number(self.interval(measure, predictor, n).mean) for measure in shown]
+            ranked = self._ranked(n)
+            for position, predictor in enumerate(ranked):
                 table.add_row(
                     str(n) if position == 0 else "",
                     predictor,
-                    _with_reach(tau),
-                    *cells,
+                    _with_reach(self.interval("kendall_tau", predictor, n)),
+                    *(_number(self.interval(measure, predictor, n).mean) for measure in columns),
                     style="bold" if position == 0 and len(self.predictors) > 1 else "",
-                    end_section=position == len(self._ranked(n)) - 1,
+                    end_section=position == len(ranked) - 1,
                 )
-        table.caption = self._caption()
         return table
 
     def _ranked(self, n: int) -> list[str]:
@@ -250,12 +274,11 @@ class Comparison:
         seeds = len({record["seed"] for record in self.records})
         tests = sorted({record["n_test"] for record in self.records})
         count = f"{tests[0]:,}" if len(tests) == 1 else f"{tests[0]:,} to {tests[-1]:,}"
-        leaked = max(record["leaked"] for record in self.records)
-        twins = f"; up to {leaked:,} of them have an isomorphic twin in training" if leaked else ""
-        return (
-            f"Mean of {seeds} seed{'s' if seeds > 1 else ''}"
-            f"{' (+- 95 % confidence)' if seeds > 1 else ''}, {count} test architectures{twins}"
-        )
+        leaks = sorted({record["leaked"] for record in self.records})
+        upto = "up to " if len(leaks) > 1 else ""
+        twins = f"; {upto}{leaks[-1]:,} of them have an isomorphic twin in training" if leaks[-1] else ""
+        mean = f"Mean of {seeds} seeds (+- 95 % confidence)" if seeds > 1 else "One seed"
+        return f"{mean}, {count} test architectures{twins}"
 
     def __str__(self) -> str:
         from rich.console import Console

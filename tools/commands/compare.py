@@ -103,8 +103,11 @@ def compare(
         comparison.save(output)
         print(f"{output}: {len(records)} runs", file=sys.stderr)
     if plot is not None:
-        for path in _draw(plan, comparison, plot):
-            print(path, file=sys.stderr)
+        from rich.console import Console
+
+        with Console(stderr=True).status("drawing"):
+            paths = list(_draw(plan, comparison, plot))
+        print("\n".join(map(str, paths)), file=sys.stderr)
     if not json:
         from rich.console import Console
 
