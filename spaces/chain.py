@@ -23,6 +23,9 @@ Block: TypeAlias = Mapping[str, Sequence[Any]]
 OPERATION = "operation"
 """The hyperparameter that names the operation of its block."""
 
+MAX_OPERATIONS = 100
+"""Graphs hold operations as 8-bit integers."""
+
 BLOCK = Operation("block")
 """What a block does that names no operation."""
 
@@ -52,7 +55,8 @@ class ChainSpace(SearchSpace):
     Raises
     ------
     InvalidDataError
-        If there is no block, a hyperparameter has no choices, repeated choices or choices of several kinds.
+        If there is no block, a hyperparameter has no choices, repeated choices or choices of several kinds, or there
+        are more than 100 operations.
 
     Examples
     --------
@@ -96,6 +100,8 @@ class ChainSpace(SearchSpace):
             known = self._operations.setdefault(operation.name, operation)
             if known.to_spec() != operation.to_spec():
                 raise InvalidDataError(f"{where} contradicts an earlier meaning of operation {operation.name!r}")
+        if len(self._operations) > MAX_OPERATIONS:
+            raise InvalidDataError(f"a chain can have at most {MAX_OPERATIONS} operations, {where} exceeds that")
         names = _choices([operation.name for operation in operations], where)
         return tuple(str(name) for name in names)
 

@@ -131,6 +131,7 @@ def test_text_that_is_no_architecture_is_refused(text: str, message: str) -> Non
         ([{"k": [3, "five"]}], None, "must be all numbers, all booleans or all strings"),
         ([{"k": [0, True]}], None, "must be all numbers, all booleans or all strings"),
         ([{"operation": [Operation("in", "input")]}], None, "must not have the role 'input'"),
+        ([{"operation": [f"op{k}" for k in range(101)]}], None, "at most 100 operations"),
         (
             [{"operation": [Operation("a")]}, {"operation": [Operation("a", "identity")]}],
             None,
