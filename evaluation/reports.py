@@ -193,7 +193,7 @@ class Comparison:
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the records as a JSON list, NaN as null; also write them to `path` if given."""
-        return _write_text(f"[{', '.join(json_line(r) for r in self.records)}]\n".replace("}, {", "},\n {"), path)
+        return _write_text("[" + ",\n ".join(json_line(record) for record in self.records) + "]\n", path)
 
     def to_jsonl(self, path: str | Path | None = None) -> str:
         """Return the records as JSON lines, NaN as null; also write them to `path` if given."""
