@@ -16,6 +16,7 @@ from .base import Columns, Encoder
 ENCODERS = Registry(
     "encoder",
     {
+        "semantic": Entry(".encoders.semantic:SemanticEncoder", "what is computed, after removing what cannot matter"),
         "adjacency": Entry(".encoders.adjacency:AdjacencyEncoder", "one-hot genotype (adjacency and operations)"),
         "adjacency_categorical": Entry(
             ".encoders.adjacency:AdjacencyEncoder", "genotype as integers", {"variant": "categorical"}

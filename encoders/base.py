@@ -27,7 +27,8 @@ class Columns:
     groups : tuple of str
         The kind of feature each column belongs to, e.g. `"operation"`, `"path"`; kernels may scale each kind apart.
     indicator : bool array `(d,)`
-        Columns that hold 0 or 1 and must not be standardised; all others are quantities.
+        Columns that are used as they are: flags of 0 or 1, and small counts of them. All others are quantities, to be
+        standardised by models that look at distances.
     """
 
     names: tuple[str, ...]

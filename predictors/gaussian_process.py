@@ -78,8 +78,8 @@ class GaussianProcess(Predictor):
         *,
         kernel: str | Kernel = "matern32",
         lengthscales: str = "group",
-        restarts: int = 1,
-        subset: int = 400,
+        restarts: int = 0,
+        subset: int = 300,
         target_transform: str = "rank_gaussian",
         seed: int = 0,
     ) -> None:
@@ -173,7 +173,9 @@ class GaussianProcess(Predictor):
 
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         if isinstance(self.kernel, Kernel):
-            raise InvalidDataError("a Gaussian process with a kernel object cannot be saved, only one with a kernel name")
+            raise InvalidDataError(
+                "a Gaussian process with a kernel object cannot be saved, only one with a kernel name"
+            )
         return {
             "X": self._X,
             "shift": self._shift,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve
 from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from ..errors import InvalidDataError
 
@@ -27,7 +28,7 @@ class NoisePrior:
 
     mean: float = -3.0
     std: float = 1.0
-    floor: float = 1e-6
+    floor: float = 1e-4
 
 
 def cholesky(K: Matrix) -> tuple[Matrix, float]:
@@ -97,6 +98,7 @@ class Posterior:
         return found.x, float(found.fun)
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def fit_parameters(
     kernel: Kernel,
     X: Matrix,
@@ -106,23 +108,25 @@ def fit_parameters(
     restarts: int,
     subset: int,
     seed: int,
-    steps: int = 60,
-    polish: int = 8,
+    steps: int = 40,
+    polish: int = 3,
 ) -> Matrix:
     """Return the most probable parameters, `(p + 1,)`, the log noise variance last.
 
     Starts from the prior's mode, and from `restarts` draws from the prior. With more than `subset` observations the
-    search runs on a random subset of that size, and the best end is polished on all of them: the parameters are few,
-    and the cost of an evaluation grows with the cube of the observations.
+    search runs on a random subset of that size, and the best end is polished on twice as many: the parameters are few,
+    and the cost of an evaluation grows with the cube of the observations. Matrices of this size gain little from
+    several BLAS threads, and lose two orders of magnitude where these wait for a busy processor: one is used.
     """
     rng = np.random.default_rng(seed)
-    large = len(z) > 1.3 * subset
-    rows = np.sort(rng.permutation(len(z))[:subset]) if large else np.arange(len(z))
-    search = Posterior(kernel, X[rows], z[rows], noise)
+    order = rng.permutation(len(z))
+    few = np.sort(order[:subset])
+    search = Posterior(kernel, X[few], z[few], noise)
     starts = [search.prior_mean]
     starts += [search.prior_mean + rng.normal(size=len(search.prior_mean)) * search.prior_std for _ in range(restarts)]
     ends = [search.minimize(start, steps) for start in starts]
     best = min(ends, key=lambda end: end[1])[0]
-    if large:
-        best, _ = Posterior(kernel, X, z, noise).minimize(best, polish)
+    if len(z) > subset:
+        more = np.sort(order[: 2 * subset])
+        best, _ = Posterior(kernel, X[more], z[more], noise).minimize(best, polish)
     return best

@@ -51,7 +51,7 @@ class Tanimoto(_Similarity):
 
 
 class Linear(_Similarity):
-    """`<a, b> / (|a| |b|)`: on Weisfeiler-Lehman counts, the normalised subtree kernel (Shervashidze et al., JMLR 2011).
+    """`<a, b> / (|a| |b|)`: on Weisfeiler-Lehman counts, the subtree kernel (Shervashidze et al., JMLR 2011).
 
     A row of zeros is similar to nothing but itself.
     """

@@ -66,7 +66,7 @@ class Stationary(Kernel):
         weights: str = "group",
         *,
         only: int | None = None,
-        lengthscale_prior: tuple[float, float] = (0.5, 1.0),
+        lengthscale_prior: tuple[float, float] = (0.5, 0.5),
         scale_prior: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         if radial not in RADIAL:
@@ -104,7 +104,8 @@ class Stationary(Kernel):
     def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
         """Return `scale * f(distance)`."""
         r2 = squared_distances(self._scaled(theta, A), self._scaled(theta, B))
-        return np.exp(theta[0]) * RADIAL[self.radial](r2)[0]
+        covariance: Matrix = np.exp(theta[0]) * RADIAL[self.radial](r2)[0]
+        return covariance
 
     def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
         """Return the scale, for every row."""
@@ -117,14 +118,15 @@ class Stationary(Kernel):
         np.fill_diagonal(r2, 0.0)
         value, slope = RADIAL[self.radial](r2)
         scale = np.exp(theta[0])
-        covariance = scale * value
+        covariance: Matrix = scale * value
 
         def contract(M: Matrix) -> Matrix:
             # sum_ij H_ij (x_i - x_j)^2 = 2 (sum_i h_i x_i^2 - x' H x) for symmetric H: no (d, n, n) array is made.
             H = M * slope * scale
             by_column = 2 * ((scaled**2 * H.sum(axis=1)[:, None]).sum(axis=0) - (scaled * (H @ scaled)).sum(axis=0))
             by_weight = np.bincount(self._weight_of, weights=by_column, minlength=len(theta) - 1)
-            return np.r_[np.vdot(M, covariance), by_weight]
+            gradient: Matrix = np.r_[np.vdot(M, covariance), by_weight]
+            return gradient
 
         return covariance, contract
 
@@ -140,7 +142,8 @@ class Hamming(Kernel):
 
     def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
         """Return `scale * exp(-w * distance)`."""
-        return np.exp(theta[0] - np.exp(theta[1]) * cdist(A, B, "hamming"))
+        covariance: Matrix = np.exp(theta[0] - np.exp(theta[1]) * cdist(A, B, "hamming"))
+        return covariance
 
     def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
         """Return the scale, for every row."""
@@ -154,6 +157,6 @@ class Hamming(Kernel):
 
 
 def squared_distances(A: Matrix, B: Matrix) -> Matrix:
-    """Return squared Euclidean distances `(n, m)` between rows, by one matrix product; rounding never makes one negative."""
+    """Return squared Euclidean distances `(n, m)` between rows, by one matrix product, none of them negative."""
     r2: Matrix = (A**2).sum(axis=1)[:, None] + (B**2).sum(axis=1) - 2 * (A @ B.T)
     return np.maximum(r2, 0, out=r2)
