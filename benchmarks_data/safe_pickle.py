@@ -55,7 +55,7 @@ class _Array:
 
 
 def _from_bytes(data: Any, dtype: np.dtype[Any], shape: Any, order: Any) -> np.ndarray[Any, Any]:
-    if isinstance(data, str):  # protocol 2 of Python 3 spells bytes as latin-1 text
+    if isinstance(data, str):  # protocol 2 of Python 3 and Python 2 spell bytes as latin-1 text
         data = data.encode("latin-1")
     if not isinstance(shape, tuple) or not all(isinstance(size, int) and size >= 0 for size in shape):
         raise TableFormatError(f"the pickle holds a numpy array of shape {shape!r}")
@@ -88,6 +88,11 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     return text.encode("latin-1")
 
 
+def _bytes() -> bytes:
+    """Spell out the empty bytes of old protocols; with arguments it could ask for any amount of memory."""
+    return b""
+
+
 def _mark(*_: Any) -> Any:
     raise UnsafeFileError("the pickle asks to make a numpy array in an unknown way")
 
@@ -115,6 +120,7 @@ _ALLOWED = {
     ("_codecs", "encode"): _Call(_encode),
     ("collections", "OrderedDict"): _Call(OrderedDict),
     **{(module, kind.__name__): _Call(kind) for module in _BUILTINS for kind in (set, frozenset, complex)},
+    **{(module, "bytes"): _Call(_bytes) for module in _BUILTINS},
     **{(f"{core}.multiarray", "scalar"): _Call(_scalar) for core in _CORES},
     **{(f"{core}.multiarray", "_reconstruct"): _Call(_reconstruct) for core in _CORES},
     **{(f"{core}.numeric", "_frombuffer"): _Call(_frombuffer) for core in _CORES},
@@ -156,7 +162,7 @@ def safe_load(file: IO[bytes] | bytes) -> Any:
     """
     stream = io.BytesIO(file) if isinstance(file, bytes) else file
     try:
-        return _plain(_Unpickler(stream).load(), {})
+        return _plain(_Unpickler(stream, encoding="latin-1").load(), {})
     except (UnsafeFileError, TableFormatError):
         raise
     except (OSError, MemoryError):

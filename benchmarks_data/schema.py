@@ -140,13 +140,14 @@ class Column:
     def stored(self, n: int) -> tuple[NDArray[Any], int]:
         """Return the array to store and its `decimals` (-1 if it is taken as it is)."""
         values = self.checked(n)
-        single = values.astype(np.float32)
-        for decimals in range(MAX_DECIMALS + 1):
-            if same_numbers(np.round(values, decimals), values):
-                if same_numbers(np.round(single.astype(np.float64), decimals), values):
-                    return single, decimals
-                break
-        if self.single or same_numbers(single.astype(np.float64), values):
+        with np.errstate(over="ignore"):  # numbers too large for either test fail it
+            single = values.astype(np.float32)
+            for decimals in range(MAX_DECIMALS + 1):
+                if same_numbers(np.round(values, decimals), values):
+                    if same_numbers(np.round(single.astype(np.float64), decimals), values):
+                        return single, decimals
+                    break
+        if (self.single and not np.isinf(single).any()) or same_numbers(single.astype(np.float64), values):
             return single, -1
         return values, -1
 

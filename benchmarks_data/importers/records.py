@@ -115,6 +115,8 @@ class Records:
         n: int,
         duplicates: Duplicates,
     ) -> Column:
+        if not len(chosen):
+            return Column(replace(info, seeds=(0,), epochs=()), np.full(n, np.nan))
         seed_of, epoch_of = np.array(self.seeds)[chosen], np.array(self.epochs)[chosen]
         seeds, seed = np.unique(seed_of, return_inverse=True)
         epochs, epoch = np.unique(epoch_of, return_inverse=True)
