@@ -87,6 +87,14 @@ class SearchSpace(ABC):
     def __hash__(self) -> int:
         return hash((self.name, self.dimension))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is computed on demand: a pickled architecture must not carry a whole enumeration."""
+        return {
+            name: value
+            for name, value in self.__dict__.items()
+            if not isinstance(getattr(type(self), name, None), cached_property)
+        }
+
     def __repr__(self) -> str:
         size = f"{self.size:,}" if self.size is not None else "an unknown number of"
         return f"<{type(self).__name__} {self.name!r}: {size} architectures, {self.dimension} genes>"

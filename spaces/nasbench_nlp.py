@@ -108,7 +108,7 @@ class NASBenchNLPSpace(SearchSpace):
     def _valid_in_range(self, genotypes: NDArray[Any]) -> NDArray[np.bool_]:
         broken = np.zeros(len(genotypes), dtype=np.bool_)
         for _, where in Cells.of(genotypes).problems():
-            broken |= where.reshape(len(where), -1).any(axis=1)
+            broken |= where if where.ndim == 1 else where.any(axis=1)
         valid: NDArray[np.bool_] = ~broken
         return valid
 

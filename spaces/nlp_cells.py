@@ -61,7 +61,7 @@ class Cells:
     def genotypes(self) -> NDArray[np.int64]:
         """Return the genotype rows, `(n, 99)`."""
         nodes = np.concatenate([self.operations[:, :, None], self.inputs], axis=2)
-        return np.concatenate([nodes.reshape(len(nodes), -1), self.outputs], axis=1)
+        return np.concatenate([nodes.reshape(len(nodes), NODES * (1 + INPUTS)), self.outputs], axis=1)
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -136,7 +136,9 @@ class Cells:
         order = np.argsort(~keep, axis=1, kind="stable")
         renamed = np.tile(np.arange(SIGNALS), (len(keep), 1))
         renamed[:, FIRST_NODE:] = FIRST_NODE + keep.cumsum(axis=1) - 1
-        inputs = np.take_along_axis(renamed, self.inputs.reshape(len(keep), -1), axis=1).reshape(self.inputs.shape)
+        inputs = np.take_along_axis(renamed, self.inputs.reshape(len(keep), NODES * INPUTS), axis=1).reshape(
+            self.inputs.shape
+        )
         outputs = np.take_along_axis(renamed, FIRST_NODE - 1 + self.outputs, axis=1) - FIRST_NODE + 1
         return Cells(
             np.take_along_axis(np.where(keep, self.operations, ABSENT), order, axis=1),

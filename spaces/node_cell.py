@@ -34,7 +34,9 @@ class NodeCellSpace(CellSpace):
 
     A row is an architecture of the space if, as in the interface of NAS-Bench-101 (Ying et al., ICML 2019), its output
     depends on its input and at most `max_edges` edges are left after pruning: dead nodes and edges may be there and
-    do not count. `canonical` ignores them, and the numbering of the nodes.
+    do not count. `canonical` ignores them, and the numbering of the nodes. A space that is too large to enumerate is
+    sampled by drawing every bit and every operation alike until the cell is valid, as the benchmark's own random
+    search does: all nodes are there, and some may be dead.
 
     The native notation is JSON, `{"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}`, one row and column of
     the adjacency matrix for each node that is not absent. `parse` also takes such a dict, a pair `(matrix, ops)`,
@@ -173,6 +175,11 @@ class NodeCellSpace(CellSpace):
     def size(self) -> int | None:
         """The number of valid genotypes if they can be enumerated, else None."""
         return len(self._all_genotypes) if self._is_enumerable else None
+
+    def _draw(self, n: int, rng: np.random.Generator) -> NDArray[Any]:
+        # As the benchmark's own random search: every bit and every operation alike, no node absent.
+        limits = np.where(np.arange(self.dimension) < len(self.edges), 2, len(self.operations))
+        return rng.integers(0, limits, size=(n, self.dimension), dtype=GENOTYPE_DTYPE)
 
     # ---- graphs -------------------------------------------------------------------------------------------------
 
