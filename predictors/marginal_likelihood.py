@@ -98,7 +98,6 @@ class Posterior:
         return found.x, float(found.fun)
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")
 def fit_parameters(
     kernel: Kernel,
     X: Matrix,
@@ -120,13 +119,13 @@ def fit_parameters(
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(z))
-    few = np.sort(order[:subset])
+    few, more = np.sort(order[:subset]), np.sort(order[: 2 * subset])
     search = Posterior(kernel, X[few], z[few], noise)
     starts = [search.prior_mean]
     starts += [search.prior_mean + rng.normal(size=len(search.prior_mean)) * search.prior_std for _ in range(restarts)]
-    ends = [search.minimize(start, steps) for start in starts]
-    best = min(ends, key=lambda end: end[1])[0]
-    if len(z) > subset:
-        more = np.sort(order[: 2 * subset])
-        best, _ = Posterior(kernel, X[more], z[more], noise).minimize(best, polish)
+    with threadpool_limits(limits=1, user_api="blas"):
+        ends = [search.minimize(start, steps) for start in starts]
+        best = min(ends, key=lambda end: end[1])[0]
+        if len(z) > subset:
+            best, _ = Posterior(kernel, X[more], z[more], noise).minimize(best, polish)
     return best
