@@ -87,7 +87,8 @@ def pearson(truth: ArrayLike, prediction: ArrayLike) -> float:
     # Scaled to unit range first, so that neither tiny nor huge values under- or overflow when squared.
     a, b = _unit_range(true), _unit_range(predicted)
     a, b = a - a.mean(), b - b.mean()
-    return float(np.clip((a @ b) / np.sqrt((a @ a) * (b @ b)), -1.0, 1.0))
+    # Sums rather than dot products: BLAS rounds differently with other numbers of threads.
+    return float(np.clip(np.sum(a * b) / np.sqrt(np.sum(a * a) * np.sum(b * b)), -1.0, 1.0))
 
 
 # ---- errors -------------------------------------------------------------------------------------------------------
@@ -195,7 +196,7 @@ def _expected_best(cost: NDArray[np.float64], score: NDArray[np.float64], k: int
     remaining = np.arange(count, 0, -1)
     left_out = np.concatenate([[1.0], np.cumprod(np.maximum(remaining - places, 0) / remaining)])
     is_best = left_out[:-1] - left_out[1:]
-    return float(is_best @ np.minimum(candidates, bound))
+    return float(np.sum(is_best * np.minimum(candidates, bound)))
 
 
 def _constant(values: NDArray[np.float64]) -> bool:

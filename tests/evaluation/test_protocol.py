@@ -141,10 +141,18 @@ def test_given_predictors_are_left_unfitted_and_seeded_by_the_run(toy):
     assert [seed for seed, _, _ in Scripted.fitted] == [0, 1]
 
 
-def test_results_do_not_depend_on_the_number_of_jobs(toy):
-    plan = {"predictors": ["ridge@adjacency", "gp@adjacency", "constant"], "n": [20, 30], "seeds": 2}
-    alone = compare(toy, METRIC, **plan, n_jobs=1)
-    together = compare(toy, METRIC, **plan, n_jobs=2)
+@pytest.mark.parametrize(
+    ("table", "metric", "predictors"),
+    [
+        ("toy", METRIC, ["ridge@adjacency", "gp@adjacency", "constant"]),
+        ("nasbench201", "cifar10/test_accuracy", ["gp@adjacency"]),  # large enough for BLAS to split its sums
+    ],
+)
+def test_results_do_not_depend_on_the_number_of_jobs(table_path, table, metric, predictors):
+    source = table_path if table == "toy" else table
+    alone, together = (
+        compare(source, metric, predictors=predictors, n=[20, 30], seeds=2, n_jobs=jobs) for jobs in (1, 2)
+    )
     same(alone.records, together.records)
 
 
