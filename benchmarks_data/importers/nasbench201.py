@@ -52,6 +52,11 @@ def read_nasbench201(source: Path) -> Imported:
         if absent:
             raise TableFormatError(f"{str(source)!r} has no column {absent[0]!r}, expected {', '.join(expected)}")
         records = list(reader)
+    for position, record in enumerate(records):
+        if None in record.values() or None in record:
+            raise TableFormatError(
+                f"row {position} of {str(source)!r} has too few or too many fields, expected {len(record) - (None in record)}"
+            )
 
     def column(name: str) -> NDArray[np.float64]:
         try:

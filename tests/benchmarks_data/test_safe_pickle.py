@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from archcast.benchmarks_data.safe_pickle import safe_load
 from archcast.errors import TableFormatError, UnsafeFileError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 

@@ -5,14 +5,13 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+import archcast as ac
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-import archcast as ac
 from archcast.benchmarks_data import Column, MetricInfo, Table, write_table
 from archcast.errors import InvalidArchitectureError, InvalidDataError, UnknownNameError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 STRING = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
 
@@ -98,7 +97,7 @@ def test_rows_by_genotype_and_canonical(small, space):
     assert small.rows(wanted).tolist() == [5, 0, 1]
     absent = space.parse([[3, 0, 0, 0, 1, 0]])
     assert small.rows(absent, missing="-1").tolist() == [-1]
-    with pytest.raises(InvalidArchitectureError, match="architecture 1 .* is not in table 'toy' of 6 rows"):
+    with pytest.raises(InvalidArchitectureError, match=r"architecture 1 .* is not in table 'toy' of 6 rows"):
         small.rows(ac.Architectures(space, np.concatenate([wanted.genotypes[:1], absent.genotypes])))
     with pytest.raises(InvalidDataError, match="by='genotype' or 'canonical'"):
         small.rows(wanted, by="hash")

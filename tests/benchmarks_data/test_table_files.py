@@ -3,16 +3,15 @@ from __future__ import annotations
 import json
 import shutil
 
+import archcast as ac
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-import archcast as ac
 from archcast.benchmarks_data import Column, MetricInfo, Table, load_table, write_table
 from archcast.benchmarks_data import schema as layout
 from archcast.errors import InvalidArchitectureError, InvalidDataError, TableFormatError, UnknownNameError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 ROWS = [[0] * 6, [1] * 6, [2] * 6]
 
@@ -58,7 +57,7 @@ def test_truncated_files(tmp_path, share):
     whole = load_table("nasbench201").path.read_bytes()
     path = tmp_path / "cut.h5"
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(TableFormatError, match="truncated|damaged|not an HDF5"):
+    with pytest.raises(TableFormatError, match=r"truncated|damaged|not an HDF5"):
         Table(path)
 
 
@@ -101,7 +100,7 @@ def test_headers_that_contradict(tmp_path, space, change, said):
 def test_genotypes_are_checked_when_they_are_used(tmp_path, space):
     path = make(tmp_path / "t.h5", space)
     tamper(path, lambda f: f["genotypes"].write_direct(np.array([[0] * 6, [1] * 6, [7] * 6], dtype=np.int8)))
-    with pytest.raises(TableFormatError, match="row 2 of .* gene '0->1' must be in 0..4, got 7"):
+    with pytest.raises(TableFormatError, match=r"row 2 of .* gene '0->1' must be in 0..4, got 7"):
         _ = Table(path).architectures
     tamper(path, lambda f: f["genotypes"].write_direct(np.array([[0] * 6, [1] * 6, [0] * 6], dtype=np.int8)))
     with pytest.raises(TableFormatError, match="same architecture in rows 0 and 2"):
