@@ -11,12 +11,14 @@ from .spaces import Architecture, Architectures, GraphBatch, SearchSpace, get_sp
 if TYPE_CHECKING:
     from .benchmarks_data import Table, load_table
     from .encoders import Encoder, make_encoder, register_encoder
+    from .evaluation import compare
     from .predictors import Predictor, load_predictor, make_predictor, register_predictor
 
 _LAZY = {
     "Encoder": ".encoders",
     "Predictor": ".predictors",
     "Table": ".benchmarks_data",
+    "compare": ".evaluation",
     "load_predictor": ".predictors",
     "load_table": ".benchmarks_data",
     "make_encoder": ".encoders",
@@ -46,6 +48,7 @@ __all__ = [
     "SearchSpace",
     "Table",
     "__version__",
+    "compare",
     "get_space",
     "load_predictor",
     "load_table",
