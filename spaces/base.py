@@ -171,7 +171,8 @@ class SearchSpace(ABC):
         Parameters
         ----------
         items : str, sequence of native notations, or integer array `(n, d)`
-            A single string is a batch of one. Each item may also be a genotype of `d` integers, or an `Architecture`.
+            A single string, mapping, named tuple or other object that is no collection is a batch of one. Each item
+            may also be a genotype of `d` integers, or an `Architecture`.
 
         Raises
         ------
@@ -180,7 +181,7 @@ class SearchSpace(ABC):
         """
         if isinstance(items, (Architectures, Architecture)):
             return self.architectures(items)
-        if isinstance(items, (str, Mapping)):
+        if _is_one_item(items):
             items = [items]
         if isinstance(items, np.ndarray) and items.ndim == 2 and items.dtype.kind in "iu":
             rows = items
@@ -365,11 +366,12 @@ class SearchSpace(ABC):
         if not 1 <= n_genes <= len(free):
             raise InvalidDataError(f"n_genes must be in 1..{len(free)}, got {n_genes}")
         result = rows.copy()
+        fixed = ~self._mutable(rows)[:, free]
         pending = np.arange(len(rows))
         for _ in range(_ATTEMPTS):
             if not len(pending):
                 break
-            order = rng.random((len(pending), len(free))).argsort(axis=1)[:, :n_genes]
+            order = (rng.random((len(pending), len(free))) + fixed[pending]).argsort(axis=1)[:, :n_genes]
             positions = free[order]
             candidate = rows[pending].copy()
             lines = np.arange(len(pending))[:, None]
@@ -411,6 +413,10 @@ class SearchSpace(ABC):
             pending = pending[~valid]
         return Architectures(self, result)
 
+    def _mutable(self, rows: NDArray[np.int16]) -> NDArray[np.bool_]:
+        """Return which genes of each row to mutate, `(n, d)`; override where some are bound not to change alone."""
+        return np.ones(rows.shape, dtype=np.bool_)
+
     def _inheritance(
         self, mother: NDArray[np.int16], father: NDArray[np.int16], rng: np.random.Generator
     ) -> NDArray[np.bool_]:
@@ -420,6 +426,11 @@ class SearchSpace(ABC):
 
 def _first_occurrences(keys: NDArray[np.uint64]) -> NDArray[np.intp]:
     return np.sort(np.unique(keys, return_index=True)[1])
+
+
+def _is_one_item(items: Any) -> bool:
+    """Whether this is a single notation: text, a mapping, a named tuple, or an object that is no collection."""
+    return isinstance(items, (str, Mapping)) or hasattr(items, "_fields") or not isinstance(items, Iterable)
 
 
 def _is_integer_row(item: Any) -> bool:

@@ -225,10 +225,15 @@ class NASBenchNLPSpace(SearchSpace):
         mutants[chosen] = changed[chosen]
         return Architectures(self, mutants)
 
+    def _mutable(self, rows: NDArray[np.int16]) -> NDArray[np.bool_]:
+        """Return the genes of the nodes that are there, and those of the outputs."""
+        nodes = np.repeat(Cells.of(rows).present, 1 + INPUTS, axis=1)
+        return np.concatenate([nodes, np.ones((len(rows), STATES), dtype=np.bool_)], axis=1)
+
     def _inheritance(
         self, mother: NDArray[np.int16], father: NDArray[np.int16], rng: np.random.Generator
     ) -> NDArray[np.bool_]:
-        """Nodes that both parents have come whole from either, the others and the outputs from the same parent."""
+        """Take nodes that both parents have whole from either, the others and the outputs from the same parent."""
         n = len(mother)
         both = Cells.of(mother).present & Cells.of(father).present
         rest = rng.random((n, 1)) < 0.5

@@ -318,6 +318,9 @@ def test_bad_batches(space):
     rows[2, -1] = 99
     with pytest.raises(InvalidArchitectureError, match=r"architecture 2 .*99"):
         space.parse(rows)
+    for item in (3.5, None, object()):
+        with pytest.raises(InvalidArchitectureError, match="architecture 0 "):
+            space.parse(item)
     with pytest.raises(InvalidArchitectureError, match="shape"):
         space.parse(np.zeros((2, space.dimension + 1), dtype=np.int64))
     with pytest.raises(InvalidArchitectureError, match="shape"):

@@ -43,6 +43,7 @@ def test_the_cells_that_darts_found(space):
     ).replace("('skip_connect', 2), ('max_pool_3x3', 1)", "('max_pool_3x3', 1), ('skip_connect', 2)")
     assert eval(text, {"Genotype": Genotype, "range": lambda *bounds: [*range(*bounds)]}).normal_concat == [2, 3, 4, 5]
     assert space.parse([published(), published()._asdict(), text]).genotypes.tolist() == batch.genotypes.tolist() * 3
+    assert space.parse(published()) == space.parse(published()._asdict()) == batch
     positional = f"Genotype({published().normal}, range(2, 6), {published().reduce}, range(2, 6))"
     assert space.parse(positional) == batch
     assert get_space("nasbench301").parse(DARTS_V2).genotypes.tolist() == batch.genotypes.tolist()
