@@ -54,9 +54,7 @@ def read_nasbench201(source: Path) -> Imported:
         records = list(reader)
     for position, record in enumerate(records):
         if None in record.values() or None in record:
-            raise TableFormatError(
-                f"row {position} of {str(source)!r} has too few or too many fields, expected {len(record) - (None in record)}"
-            )
+            raise TableFormatError(f"row {position} of {str(source)!r} has too few or too many fields")
 
     def column(name: str) -> NDArray[np.float64]:
         try:
