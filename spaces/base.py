@@ -24,6 +24,7 @@ ENUMERABLE = 2_000_000
 
 _ATTEMPTS = 200
 _CANDIDATES = 100_000
+_KEY_ROWS = 16_384
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,12 @@ class SearchSpace(ABC):
 
     def canonical(self, architectures: ArchitecturesLike) -> NDArray[np.uint64]:
         """Return one key per architecture, `(n,)` uint64: equal for isomorphic twins and whatever the dead code."""
-        return self._keys(self.architectures(architectures).genotypes)
+        return self._blockwise_keys(self.architectures(architectures).genotypes)
+
+    def _blockwise_keys(self, rows: NDArray[np.int16]) -> NDArray[np.uint64]:
+        """Return the keys of valid rows block by block, so that the graphs of one block at a time are in memory."""
+        blocks = [self._keys(rows[start : start + _KEY_ROWS]) for start in range(0, len(rows), _KEY_ROWS)]
+        return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.uint64)
 
     # ---- enumeration and sampling -------------------------------------------------------------------------------
 
@@ -303,7 +309,7 @@ class SearchSpace(ABC):
         if self._is_enumerable and distinct:
             rows = self._all_genotypes[rng.permutation(len(self._all_genotypes))]
             if canonical:
-                rows = rows[_first_occurrences(self._keys(rows))]
+                rows = rows[_first_occurrences(self._blockwise_keys(rows))]
             self._require_enough(n, len(rows), canonical)
             return Architectures(self, rows[:n])
         found = np.zeros((0, self.dimension), dtype=GENOTYPE_DTYPE)
@@ -312,7 +318,7 @@ class SearchSpace(ABC):
             drawn = self._draw(2 * (n - len(found)) + 16, rng)
             merged = np.concatenate([found, drawn[self.is_valid(drawn)].astype(GENOTYPE_DTYPE)])
             if canonical:
-                merged = merged[_first_occurrences(self._keys(merged))]
+                merged = merged[_first_occurrences(self._blockwise_keys(merged))]
             elif distinct:
                 merged = merged[_first_occurrences(row_keys(merged))]
             idle = idle + 1 if len(merged) == len(found) else 0

@@ -22,6 +22,9 @@ OperationLike: TypeAlias = str | Operation | Mapping[str, object]
 """An operation by its name, as an `Operation`, or as the description that `Operation.to_spec` returns."""
 
 
+_MOST_OPERATIONS = 100
+
+
 class CellSpace(SearchSpace):
     """A small directed acyclic graph that is stacked into a network: the base of the cell spaces.
 
@@ -62,6 +65,19 @@ class CellSpace(SearchSpace):
         return NodeCellSpace(nodes, operations, max_edges)
 
 
+def cell_nodes(nodes: int) -> int:
+    """Return the number of nodes of a cell, checked.
+
+    Raises
+    ------
+    InvalidDataError
+        If it is not an integer of at least 2.
+    """
+    if isinstance(nodes, bool) or not isinstance(nodes, (int, np.integer)) or nodes < 2:
+        raise InvalidDataError(f"a cell needs at least 2 nodes, got {nodes!r}")
+    return int(nodes)
+
+
 def cell_operations(operations: Sequence[OperationLike], reserved: Sequence[str] = ()) -> tuple[Operation, ...]:
     """Return the operations of a cell, checked.
 
@@ -70,8 +86,10 @@ def cell_operations(operations: Sequence[OperationLike], reserved: Sequence[str]
     InvalidDataError
         If there is none, or one is malformed, named twice, or named like something in `reserved`.
     """
-    if isinstance(operations, str):
-        raise InvalidDataError(f"expected a list of operations, got the text {operations!r}")
+    if isinstance(operations, str) or not isinstance(operations, Sequence):
+        raise InvalidDataError(f"expected a list of operations, got {operations!r}")
+    if len(operations) > _MOST_OPERATIONS:
+        raise InvalidDataError(f"expected at most {_MOST_OPERATIONS} operations, got {len(operations)}")
     for position, item in enumerate(operations):
         if not isinstance(item, (str, Operation)) and not (isinstance(item, Mapping) and "name" in item):
             raise InvalidDataError(f"expected a name or an Operation as operation {position}, got {item!r}")
@@ -135,17 +153,15 @@ class EdgeCellSpace(CellSpace):
     """
 
     def __init__(self, nodes: int, operations: Sequence[OperationLike], *, name: str = "cell") -> None:
-        self.nodes = nodes
+        self.nodes = cell_nodes(nodes)
         self.operations = cell_operations(operations)
         names = [operation.name for operation in self.operations]
-        if nodes < 2:
-            raise InvalidDataError(f"a cell needs at least 2 nodes, got {nodes}")
         if any(c in n for n in names for c in "|~+"):
             raise InvalidDataError(f"operations on edges must be names without '|', '~' and '+', got {names}")
-        self.edges = tuple((i, j) for j in range(1, nodes) for i in range(j))
+        self.edges = tuple((i, j) for j in range(1, self.nodes) for i in range(j))
         parameters = {
             "operations_on": "edges",
-            "nodes": nodes,
+            "nodes": self.nodes,
             "operations": [operation.to_spec() for operation in self.operations],
         }
         genes = [Gene(f"{i}->{j}", tuple(names)) for i, j in self.edges]

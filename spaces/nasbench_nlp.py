@@ -68,6 +68,9 @@ class NASBenchNLPSpace(SearchSpace):
     `canonical` ignores the numbering of nodes and of the hidden states 1 and 2, nodes and hidden states that never
     reach the output, and the order of inputs except those of `blend`.
 
+    Graphs have an input for `x` and each old hidden state, a slot per node, and an output for each new hidden state.
+    They do not tell the operands of `blend` apart; canonical keys do.
+
     `neighbors` and `mutate` change one gene, or grow the cell by an activation put on a new hidden state, or shrink it
     by taking one off: an absent node cannot come to be by one gene alone. Children of `crossover` take whole nodes.
 

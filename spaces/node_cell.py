@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import ArchcastError, InvalidArchitectureError, InvalidDataError
 from .architectures import GENOTYPE_DTYPE, Architectures
 from .base import ENUMERABLE, Gene
-from .cell import CellSpace, OperationLike, cell_operations
+from .cell import CellSpace, OperationLike, cell_nodes, cell_operations
 from .graphs import GraphBatch, GraphSchema
 from .operations import vocabulary
 from .topology import topological_order
@@ -72,20 +72,18 @@ class NodeCellSpace(CellSpace):
     def __init__(
         self, nodes: int, operations: Sequence[OperationLike], max_edges: int | None = None, *, name: str = "cell"
     ) -> None:
-        self.nodes = nodes
+        self.nodes = cell_nodes(nodes)
         self.max_edges = max_edges
         self.operations = cell_operations(operations, reserved=(ABSENT, "input", "output"))
-        if nodes < 2:
-            raise InvalidDataError(f"a cell needs at least 2 nodes, got {nodes}")
-        if max_edges is not None and max_edges < 1:
-            raise InvalidDataError(f"max_edges must be at least 1, got {max_edges}")
-        self.edges = tuple((i, j) for i in range(nodes) for j in range(i + 1, nodes))
+        if max_edges is not None and (not isinstance(max_edges, int) or max_edges < 1):
+            raise InvalidDataError(f"max_edges must be an integer of at least 1, got {max_edges!r}")
+        self.edges = tuple((i, j) for i in range(self.nodes) for j in range(i + 1, self.nodes))
         names = tuple(operation.name for operation in self.operations)
         genes = [Gene(f"{i}->{j}", (0, 1)) for i, j in self.edges]
-        genes += [Gene(f"node {k}", (*names, ABSENT)) for k in range(1, nodes - 1)]
+        genes += [Gene(f"node {k}", (*names, ABSENT)) for k in range(1, self.nodes - 1)]
         parameters = {
             "operations_on": "nodes",
-            "nodes": nodes,
+            "nodes": self.nodes,
             "operations": [operation.to_spec() for operation in self.operations],
             "max_edges": max_edges,
         }

@@ -328,6 +328,10 @@ def test_a_cell_like_a_benchmark_is_the_benchmark(space):
     ("parameters", "said"),
     [
         ({"nodes": 1}, "at least 2 nodes, got 1"),
+        ({"nodes": "4"}, "at least 2 nodes, got '4'"),
+        ({"nodes": 2.5, "operations_on": "nodes"}, "at least 2 nodes, got 2.5"),
+        ({"operations": 3}, "a list of operations, got 3"),
+        ({"operations": [f"o{k}" for k in range(101)]}, "at most 100 operations, got 101"),
         ({"operations": []}, "distinct names"),
         ({"operations": ["a", "a"]}, "distinct names"),
         ({"operations": "abc"}, "a list of operations"),
