@@ -74,8 +74,9 @@ class Posterior:
         n = len(self.z)
         variance = np.exp(theta[-1])
         K, contract = self.kernel.with_gradient(theta[:-1], self.X)
-        K[np.diag_indices(n)] += variance + self.noise.floor
-        factor, failed = dpotrf(np.asfortranarray(K), lower=1, overwrite_a=0, clean=1)
+        noisy = K.copy(order="F")  # the contraction still needs K
+        noisy[np.diag_indices(n)] += variance + self.noise.floor
+        factor, failed = dpotrf(noisy, lower=1, overwrite_a=1, clean=1)
         if failed or not np.isfinite(factor).all():
             return 1e10, np.zeros_like(theta)
         alpha = cho_solve((factor, True), self.z, check_finite=False)
