@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -15,6 +15,7 @@ from ..errors import ArchcastError, InvalidArchitectureError, InvalidDataError
 from .architectures import GENOTYPE_DTYPE, Architecture, Architectures
 from .graphs import GraphBatch, GraphSchema
 from .hashing import row_keys
+from .items import is_integer_row, is_one_item, shorten
 
 ArchitecturesLike: TypeAlias = Architectures | Architecture | NDArray[Any] | Sequence[Any] | str
 """What users may pass: a batch, one architecture, genotype rows `(n, d)`, native notations, or one native string."""
@@ -182,7 +183,7 @@ class SearchSpace(ABC):
         """
         if isinstance(items, (Architectures, Architecture)):
             return self.architectures(items)
-        if _is_one_item(items):
+        if is_one_item(items):
             items = [items]
         if isinstance(items, np.ndarray) and items.ndim == 2 and items.dtype.kind in "iu":
             rows = items
@@ -199,14 +200,14 @@ class SearchSpace(ABC):
                 return self.architectures(item).genotypes[0].tolist()  # type: ignore[no-any-return]
             if isinstance(item, (str, np.str_)):
                 return self._parse_text(str(item).strip())
-            if _is_integer_row(item):
+            if is_integer_row(item):
                 row = np.asarray(item)
                 if row.shape != (self.dimension,):
                     raise InvalidArchitectureError(f"expected {self.dimension} integers, got {row.size}")
                 return row.tolist()  # type: ignore[no-any-return]
             return self._parse_object(item)
         except InvalidArchitectureError as error:
-            raise InvalidArchitectureError(f"architecture {position} ({_shorten(item)}): {error}") from None
+            raise InvalidArchitectureError(f"architecture {position} ({shorten(item)}): {error}") from None
 
     def _check(self, rows: NDArray[Any], items: Sequence[Any] | NDArray[Any] | None = None) -> None:
         if rows.ndim != 2 or rows.shape[1] != self.dimension:
@@ -218,7 +219,7 @@ class SearchSpace(ABC):
             position = int(np.argmin(valid))
             reason = self.explain_invalid(rows[position])
             shown = rows[position] if items is None else items[position]
-            raise InvalidArchitectureError(f"architecture {position} ({_shorten(shown)}): {reason}")
+            raise InvalidArchitectureError(f"architecture {position} ({shorten(shown)}): {reason}")
 
     def format(self, architectures: ArchitecturesLike) -> list[str]:
         """Return the native string of each architecture."""
@@ -432,25 +433,3 @@ class SearchSpace(ABC):
 
 def _first_occurrences(keys: NDArray[np.uint64]) -> NDArray[np.intp]:
     return np.sort(np.unique(keys, return_index=True)[1])
-
-
-def _is_one_item(items: Any) -> bool:
-    """Whether this is a single notation: text, a mapping, a named tuple, or an object that is no collection."""
-    return isinstance(items, (str, Mapping)) or hasattr(items, "_fields") or not isinstance(items, Iterable)
-
-
-def _is_integer_row(item: Any) -> bool:
-    if isinstance(item, np.ndarray):
-        return item.ndim == 1 and item.dtype.kind in "iu"
-    return (
-        isinstance(item, (list, tuple))
-        and len(item) > 0
-        and all(isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in item)
-    )
-
-
-def _shorten(item: Any, limit: int = 120) -> str:
-    item = item.tolist() if isinstance(item, np.ndarray) and item.ndim == 1 else item
-    text = repr(item) if not isinstance(item, Iterable) or isinstance(item, (str, list, tuple, dict)) else str(item)
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 3] + "..."
