@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,6 +22,13 @@ from ..errors import TableFormatError, UnsafeFileError
 
 _PLAIN_DTYPE = re.compile(r"[<>=|]?[biufcSUV]\d{1,9}|[?bhilqpBHILQPefdgFD]")
 _SIZE_LIMIT = 1 << 32
+_REFUSED = {
+    **dict.fromkeys(("PERSID", "BINPERSID"), "it refers to something outside itself"),
+    **dict.fromkeys(("NEXT_BUFFER", "READONLY_BUFFER"), "it refers to something outside itself"),
+    **dict.fromkeys(("EXT1", "EXT2", "EXT4"), "it refers to a registry of code"),
+}
+_SIZED = {"FRAME", "PUT", "BINPUT", "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET"}
+"""Instructions whose number a reader may take for an amount of memory."""
 
 
 class _DType:
@@ -137,9 +145,6 @@ class _Unpickler(pickle.Unpickler):
                 "read; nothing of it was executed"
             ) from None
 
-    def persistent_load(self, pid: Any) -> Any:
-        raise UnsafeFileError(f"the pickle refers to something outside itself ({pid!r})")
-
 
 def safe_load(file: IO[bytes] | bytes) -> Any:
     """Return what a pickle holds, if it holds nothing but plain data.
@@ -160,15 +165,28 @@ def safe_load(file: IO[bytes] | bytes) -> Any:
     TableFormatError
         If it is truncated, or no pickle.
     """
-    stream = io.BytesIO(file) if isinstance(file, bytes) else file
+    data = file if isinstance(file, bytes) else file.read(_SIZE_LIMIT)
+    _inspect(data)
     try:
-        return _plain(_Unpickler(stream, encoding="latin-1").load(), {})
+        return _plain(_Unpickler(io.BytesIO(data), encoding="latin-1").load(), {})
     except (UnsafeFileError, TableFormatError):
-        raise
-    except (OSError, MemoryError):
         raise
     except Exception as error:  # the unpickler raises whatever a malformed stream leads it to
         raise TableFormatError(f"this is not a readable pickle: {error or type(error).__name__}") from None
+
+
+def _inspect(data: bytes) -> None:
+    """Refuse, before anything is built, what is malformed, reaches outside, or could claim any amount of memory."""
+    try:
+        for opcode, argument, position in pickletools.genops(data):
+            if opcode.name in _REFUSED:
+                raise UnsafeFileError(f"the pickle uses {opcode.name} at byte {position}: {_REFUSED[opcode.name]}")
+            if opcode.name in _SIZED and int(argument or 0) > len(data):
+                raise TableFormatError(f"{opcode.name} at byte {position} is larger than the whole pickle")
+    except (ValueError, IndexError, OverflowError) as error:
+        if isinstance(error, TableFormatError | UnsafeFileError):
+            raise
+        raise TableFormatError(f"this is not a readable pickle: {error}") from None
 
 
 def _plain(value: Any, done: dict[int, Any]) -> Any:

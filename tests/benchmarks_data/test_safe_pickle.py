@@ -74,7 +74,7 @@ def test_arrays(array, protocol):
 def test_names_of_old_and_new_numpy():
     for core in (b"numpy.core.multiarray", b"numpy._core.multiarray"):
         data = b"c" + core + b"\nscalar\n(cnumpy\ndtype\n(S'f8'\nI00\nI01\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb"
-        data += b"S'\\x00\\x00\\x00\\x00\\x00\\x00\\xf8?'\ntR."
+        data += b"U\x08" + np.float64(1.5).tobytes() + b"tR."  # the way Python 2 wrote it
         assert safe_load(data) == 1.5
 
 
@@ -112,6 +112,22 @@ def test_what_is_allowed_cannot_be_changed_or_kept():
         safe_load(b"(lcnumpy\ndtype\na.")
     with pytest.raises(UnsafeFileError, match="outside itself"):
         safe_load(b"Pname\n.")
+    with pytest.raises(UnsafeFileError, match="registry of code"):
+        safe_load(b"\x82\x01.")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x04\x95" + b"\xff" * 7 + b"\x7f" + b"N.",  # a frame of 2 ** 63 bytes
+        b"Nr\xff\xff\xff\x7f.",  # entry 2 ** 31 of the memo
+        b"\x96" + b"\x00" * 7 + b"\x01",  # 2 ** 56 bytes
+        b"\x8e" + b"\x00" * 7 + b"\x01x.",
+    ],
+)
+def test_claims_of_memory_are_refused_beforehand(data):
+    with pytest.raises((TableFormatError, UnsafeFileError)):
+        safe_load(data)
 
 
 @pytest.mark.parametrize("dtype", ["O8", "V8", "i4,f4", "M8[s]", "f8" * 50])
