@@ -15,8 +15,8 @@ One file holds one table:
 
 Values whose published form has at most six decimals are stored as float32 together with `decimals` if rounding the
 float32 to so many decimals gives back exactly the published number; readers return the rounded number. Small tables are
-compressed throughout. In large ones the genotypes and the index lie uncompressed and contiguous, so that a lookup maps
-the few pages it touches into memory instead of reading the file.
+compressed throughout. In large ones everything lies uncompressed and contiguous, so that a lookup maps the few pages it
+touches into memory instead of reading the file: they take more disk, and answer as fast as small ones.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TEXT_ATTRIBUTES = ("name", "description", "source", "licence", "citation", "conv
 
 DIRECTIONS = ("higher", "lower")
 LARGE = 65_536
-"""Tables with more rows carry an index and keep their genotypes uncompressed."""
+"""Tables with more rows carry an index and are not compressed."""
 
 MAX_DECIMALS = 6
 
@@ -155,10 +155,3 @@ class Column:
 def same_numbers(a: NDArray[Any], b: NDArray[Any]) -> bool:
     """Return whether two float arrays agree exactly, NaN where NaN."""
     return a.shape == b.shape and bool(((a == b) | (np.isnan(a) & np.isnan(b))).all())
-
-
-def chunks(n: int, seeds: int, epochs: int) -> tuple[int, int, int]:
-    """Return the chunk of a metric: small ones whole, large ones so that one epoch of one seed is read alone."""
-    if n * seeds * epochs <= LARGE:
-        return n, seeds, epochs
-    return min(n, LARGE), 1, 1

@@ -169,10 +169,14 @@ class Table:
         UnknownNameError
             If there is no such metric, epoch or seed; the message names those that there are.
         """
+        return self._values(metric, epoch, seed, self._rows)
+
+    def _values(self, metric: str, epoch: Epoch, seed: Seed, rows: NDArray[np.intp] | None) -> NDArray[np.float64]:
+        """Return what `values` does, for the given rows of the file."""
         info = self.info(metric)
         at_epoch = self._position(info, "epoch", epoch, info.epochs)
-        at_seed = self._position(info, "seed", None if seed is None else seed, info.seeds) if seed is not None else None
-        column = self._read(metric, slice(None) if at_seed is None else at_seed, at_epoch)
+        at_seed = slice(None) if seed is None else self._position(info, "seed", seed, info.seeds)
+        column = self._read(metric, rows, at_seed, at_epoch)
         if seed is None:
             column = _mean_of_known(column)
         elif seed != "all":
@@ -191,14 +195,18 @@ class Table:
         place = labels.index(int(wanted))
         return slice(place, place + 1)
 
-    def _read(self, metric: str, seeds: slice, epochs: slice) -> NDArray[np.float64]:
+    def _read(self, metric: str, rows: NDArray[np.intp] | None, seeds: slice, epochs: slice) -> NDArray[np.float64]:
         with open_hdf5(self.path) as file:
             dataset = file[f"metrics/{metric}"]
-            first = range(dataset.shape[2])[epochs]  # HDF5 selections know no negative positions
-            values = dataset[:, seeds, first.start : first.stop]
             decimals = int(dataset.attrs.get("decimals", -1))
-        if self._rows is not None:
-            values = values[self._rows]
+            offset, shape, dtype = dataset.id.get_offset(), dataset.shape, dataset.dtype
+            if offset is None:
+                wanted = range(shape[2])[epochs]  # HDF5 selections know no negative positions
+                values: NDArray[Any] = dataset[:, seeds, wanted.start : wanted.stop]
+                values = values if rows is None else values[rows]
+            else:  # contiguous, and perhaps large: touch only what is asked for
+                mapped = np.memmap(self.path, dtype=dtype, mode="r", offset=offset, shape=shape)
+                values = mapped[:, seeds, epochs] if rows is None else mapped[rows][:, seeds, epochs]
         exact: NDArray[np.float64] = values.astype(np.float64)
         return np.round(exact, decimals) if decimals >= 0 else exact
 
@@ -277,8 +285,8 @@ class Table:
         UnknownNameError
             If there is no such metric, epoch or seed.
         """
-        values = self.values(metric, epoch, seed)
-        return values[self.rows(architectures, by=by)]
+        rows = self.rows(architectures, by=by)
+        return self._values(metric, epoch, seed, rows if self._rows is None else self._rows[rows])
 
     def select(self, rows: NDArray[Any]) -> Table:
         """Return a view of some rows, in the given order; `rows` holds distinct indices, or one boolean per row.

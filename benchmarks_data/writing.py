@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidDataError
 from ..spaces import ArchitecturesLike, SearchSpace
 from ..spaces.hashing import row_keys
-from .schema import FORMAT, FORMAT_VERSION, LARGE, TEXT_ATTRIBUTES, Column, chunks
+from .schema import FORMAT, FORMAT_VERSION, LARGE, TEXT_ATTRIBUTES, Column
 
 if TYPE_CHECKING:
     import h5py
@@ -119,22 +119,23 @@ def _write(
     n = len(genotypes)
     small = int(space.cardinalities.max()) <= 127
     rows = genotypes.astype(np.int8 if small else np.int16)
-    compressed: dict[str, Any] = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
+    layout: dict[str, Any] = {"track_times": False}
+    if n <= LARGE:
+        layout |= {"compression": "gzip", "compression_opts": 9, "shuffle": True}
     with h5py.File(path, "w") as file:
         file.attrs["format_version"] = FORMAT_VERSION
         _write_text(file, "format", FORMAT)
         _write_text(file, "space", json.dumps(space.spec, sort_keys=True))
         for key in TEXT_ATTRIBUTES:
             _write_text(file, key, texts[key])
-        file.create_dataset("genotypes", data=rows, track_times=False, **({} if n > LARGE else compressed))
+        file.create_dataset("genotypes", data=rows, **layout)
         if n > LARGE:
-            file.create_dataset("index/keys", data=keys, track_times=False)
-            file.create_dataset("index/rows", data=order.astype(np.int32), track_times=False)
+            file.create_dataset("index/keys", data=keys, **layout)
+            file.create_dataset("index/rows", data=order.astype(np.int32), **layout)
         for column, (values, decimals) in zip(columns, stored, strict=True):
             info = column.info
-            dataset = file.create_dataset(
-                f"metrics/{info.name}", data=values, chunks=chunks(*values.shape), track_times=False, **compressed
-            )
+            chunks = None if n > LARGE else values.shape
+            dataset = file.create_dataset(f"metrics/{info.name}", data=values, chunks=chunks, **layout)
             for key in ("unit", "direction", "note"):
                 _write_text(dataset, key, getattr(info, key))
             dataset.attrs["epochs"] = np.array(info.epochs, dtype=np.int64)
