@@ -313,17 +313,18 @@ class SearchSpace(ABC):
                 rows = rows[_first_occurrences(self._blockwise_keys(rows))]
             self._require_enough(n, len(rows), canonical)
             return Architectures(self, rows[:n])
-        found = np.zeros((0, self.dimension), dtype=GENOTYPE_DTYPE)
+        found, keys = np.zeros((0, self.dimension), dtype=GENOTYPE_DTYPE), np.zeros(0, dtype=np.uint64)
         idle = 0
         while len(found) < n and idle < _ATTEMPTS:
-            drawn = self._draw(2 * (n - len(found)) + 16, rng)
-            merged = np.concatenate([found, drawn[self.is_valid(drawn)].astype(GENOTYPE_DTYPE)])
-            if canonical:
-                merged = merged[_first_occurrences(self._blockwise_keys(merged))]
-            elif distinct:
-                merged = merged[_first_occurrences(row_keys(merged))]
-            idle = idle + 1 if len(merged) == len(found) else 0
-            found = merged
+            # At least a thousand at a time: where few rows are valid or new, small draws would go on forever.
+            drawn = self._draw(max(2 * (n - len(found)), 1000), rng)
+            drawn = drawn[self.is_valid(drawn)].astype(GENOTYPE_DTYPE)
+            if canonical or distinct:
+                both = np.concatenate([keys, self._blockwise_keys(drawn) if canonical else row_keys(drawn)])
+                new = _first_occurrences(both)[len(keys) :] - len(keys)
+                keys, drawn = np.concatenate([keys, both[len(keys) :][new]]), drawn[new]
+            idle = 0 if len(drawn) else idle + 1
+            found = np.concatenate([found, drawn])
         self._require_enough(n, len(found), canonical)
         return Architectures(self, found[:n])
 

@@ -87,9 +87,7 @@ def test_count_kernels_follow_their_formulas():
     zero = np.zeros(1)
     np.testing.assert_allclose(Tanimoto().covariance(zero, A, B), [[4 / 6, 0, 0], [0, 1, 0]])
     np.testing.assert_allclose(Linear().covariance(zero, A, B), [[0.8, 0, 0], [0, 1, 0]], atol=1e-12)
-    np.testing.assert_allclose(
-        Hamming().covariance(np.zeros(2), A[:1], B[:1]), [[np.exp(-2 / 3)]], atol=1e-12
-    )
+    np.testing.assert_allclose(Hamming().covariance(np.zeros(2), A[:1], B[:1]), [[np.exp(-2 / 3)]], atol=1e-12)
 
 
 def test_columns_that_never_vary_have_no_say():
