@@ -76,10 +76,9 @@ class GradientBoostingPredictor(Predictor):
         ]
         self._offsets = np.array([offset for offset, _ in fits])
         self._trees = TreeEnsemble.grown([tree for _, trees in fits for tree in trees], features.shape[1])
-        full, *members = self._forecasts(features)
-        at_members = np.array(members).reshape(len(counts), len(target))
+        forecasts = self._forecasts(features)
         ones = np.ones(len(target))
-        self._noise = noise_factor(self.resampling, target, full, at_members, counts, ones)
+        self._noise = noise_factor(self.resampling, target, forecasts[0], forecasts[1:], counts, ones)
 
     def _boosted(
         self, features: NDArray[np.float64], target: NDArray[np.float64], member: int
@@ -104,16 +103,16 @@ class GradientBoostingPredictor(Predictor):
         models = len(self._offsets) if members else 1
         size = len(self._trees) // len(self._offsets)
         values = self._trees.value[self._trees.leaves(features, models * size)]
-        totals: NDArray[np.float64] = values.reshape(models, size, -1).sum(axis=1)
+        totals: NDArray[np.float64] = values.reshape(models, size, len(features)).sum(axis=1)
         return self._offsets[:models, None] + self.learning_rate * totals
 
     def _predict_mean(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._forecasts(features, members=False).T
 
     def _predict(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        full, *members = self._forecasts(features)
-        variance = model_variance(self.resampling, full, np.array(members).reshape(-1, len(full)))
-        return full[:, None], np.sqrt(variance + self._noise**2)[:, None]
+        forecasts = self._forecasts(features)
+        variance = model_variance(self.resampling, forecasts[0], forecasts[1:])
+        return forecasts[0][:, None], np.sqrt(variance + self._noise**2)[:, None]
 
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         return {**self._trees.arrays, "offsets": self._offsets, "noise": np.array(self._noise)}

@@ -106,10 +106,9 @@ class XGBoostPredictor(Predictor):
         self._means = [self._boosted(xgb, features[rows], standard[rows], i) for i, rows in enumerate(samples)]
         paired = enumerate(samples) if self.deviation == "quantiles" else ()
         pairs = [self._boosted(xgb, features[rows], standard[rows], i, quantiles=True) for i, rows in paired]
-        full, *members = self._forecasts(self._means, features)
-        at_members = np.array(members).reshape(len(counts), len(target))
+        forecasts = self._forecasts(self._means, features)
         shape = self._left_out_shape(pairs, features, counts)
-        self._noise = noise_factor(self.resampling, standard, full, at_members, counts, shape)
+        self._noise = noise_factor(self.resampling, standard, forecasts[0], forecasts[1:], counts, shape)
         self._pairs = pairs[:1]
 
     def _check_parameters(self) -> None:
@@ -188,8 +187,8 @@ class XGBoostPredictor(Predictor):
         return mean.T
 
     def _predict(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        full, *members = self._forecasts(self._means, features)
-        variance = model_variance(self.resampling, full, np.array(members).reshape(-1, len(full)))
+        full, *_ = forecasts = self._forecasts(self._means, features)
+        variance = model_variance(self.resampling, full, forecasts[1:])
         shape = self._widths(self._pairs, features)[0] if self._pairs else np.ones(len(full))
         std = np.sqrt(variance + (self._noise * shape) ** 2)
         return (self._centre + self._scale * full)[:, None], (self._scale * std)[:, None]
