@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     import h5py
 
 
+MAX_CHUNK = 1 << 20
+"""Values in one compressed piece of a column."""
+
+
 def write_table(
     path: str | Path,
     space: SearchSpace,
@@ -134,7 +138,8 @@ def _write(
             file.create_dataset("index/rows", data=order.astype(np.int32), **layout)
         for column, (values, decimals) in zip(columns, stored, strict=True):
             info = column.info
-            chunks = None if n > LARGE else values.shape
+            # small columns as one piece; of long curves each epoch of each seed is read alone
+            chunks = None if n > LARGE else values.shape if values.size <= MAX_CHUNK else (n, 1, 1)
             dataset = file.create_dataset(f"metrics/{info.name}", data=values, chunks=chunks, **layout)
             for key in ("unit", "direction", "note"):
                 _write_text(dataset, key, getattr(info, key))
