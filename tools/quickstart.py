@@ -21,7 +21,7 @@ from archcast.evaluation.plots import plot_forecast, plot_measure
 
 PREDICTORS = ("gp@semantic", "xgboost@semantic", "gp@adjacency", "xgboost@adjacency", "random_forest@adjacency")
 METRIC, EPOCH = "cifar10/test_accuracy", 200
-ARCHITECTURE = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|"
+ARCHITECTURE = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 
 
 def main() -> None:
@@ -36,7 +36,9 @@ def main() -> None:
     table = ac.load_table("nasbench201")
     print(f"{table!r}")
     plan = ComparisonPlan(table, METRIC, epoch=EPOCH, predictors=PREDICTORS, n=options.n, seeds=options.seeds)
-    print(f"training {plan.total} surrogates, each to rank the other {len(table) - max(options.n):,}+ architectures ...")
+    print(
+        f"training {plan.total} surrogates, each to rank the other {len(table) - max(options.n):,}+ architectures ..."
+    )
     comparison = plan.run(n_jobs=min(2, os.cpu_count() or 1))
     print(comparison)
 
@@ -54,7 +56,7 @@ def main() -> None:
     low, high = forecaster.predict_quantiles(architecture, [0.05, 0.95])[0]
     seen = table.rows(architecture)[0] in train
     print(f"\n{ARCHITECTURE}")
-    print(f"forecast after {len(train)} trainings: {mean[0]:.2f} +- {std[0]:.2f} %, 90 % between {low:.2f} and {high:.2f} %")
+    print(f"forecast after {len(train)} trainings: {mean[0]:.2f} +- {std[0]:.2f} %, 90 %: {low:.2f} to {high:.2f} %")
     truth = table.query(architecture, METRIC, epoch=EPOCH)[0]
     print(f"measured:{' (among the trainings)' if seen else '':29} {truth:.2f} %")
     print(f"done in {time.perf_counter() - started:.0f} s")

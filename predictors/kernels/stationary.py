@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,32 +12,61 @@ from scipy.spatial.distance import cdist
 from ...errors import InvalidDataError
 from .base import Contraction, Kernel, Matrix
 
-_ROOT3, _ROOT5 = np.sqrt(3.0), np.sqrt(5.0)
+_ROOT3, _ROOT5 = float(np.sqrt(3.0)), float(np.sqrt(5.0))
 
 
-def _rbf(r2: Matrix) -> tuple[Matrix, Matrix]:
-    value = np.exp(-0.5 * r2)
-    return value, -0.5 * value
+class Radial(NamedTuple):
+    """A correlation as a function of the squared distance, and its derivative by the squared distance.
+
+    `value` overwrites its argument: forecasts evaluate it on matrices that are large and not needed again.
+    """
+
+    value: Callable[[Matrix], Matrix]
+    slope: Callable[[Matrix], Matrix]
 
 
-def _matern32(r2: Matrix) -> tuple[Matrix, Matrix]:
-    r = _ROOT3 * np.sqrt(r2)
-    decay = np.exp(-r)
-    return (1 + r) * decay, -1.5 * decay
+def _decay(r2: Matrix, root: float) -> tuple[Matrix, Matrix]:
+    """Return `r = root * sqrt(r2)`, in place, and `exp(-r)`."""
+    r = np.sqrt(r2, out=r2)
+    r *= root
+    decay = np.negative(r)
+    return r, np.exp(decay, out=decay)
 
 
-def _matern52(r2: Matrix) -> tuple[Matrix, Matrix]:
+def _rbf(r2: Matrix) -> Matrix:
+    r2 *= -0.5
+    return np.exp(r2, out=r2)
+
+
+def _matern32(r2: Matrix) -> Matrix:
+    r, decay = _decay(r2, _ROOT3)
+    r += 1
+    r *= decay
+    return r
+
+
+def _matern52(r2: Matrix) -> Matrix:
+    r, decay = _decay(r2, _ROOT5)
+    decay *= 1 + r * (1 + r / 3)
+    return decay
+
+
+def _slope32(r2: Matrix) -> Matrix:
+    slope: Matrix = -1.5 * np.exp(-_ROOT3 * np.sqrt(r2))
+    return slope
+
+
+def _slope52(r2: Matrix) -> Matrix:
     r = _ROOT5 * np.sqrt(r2)
-    slope = (1 + r) * np.exp(-r)
-    return slope + (5 / 3) * r2 * np.exp(-r), (-5 / 6) * slope
+    slope: Matrix = (-5 / 6) * (1 + r) * np.exp(-r)
+    return slope
 
 
-RADIAL: dict[str, Callable[[Matrix], tuple[Matrix, Matrix]]] = {
-    "rbf": _rbf,
-    "matern32": _matern32,
-    "matern52": _matern52,
+RADIAL: dict[str, Radial] = {
+    "rbf": Radial(_rbf, lambda r2: -0.5 * np.exp(-0.5 * r2)),
+    "matern32": Radial(_matern32, _slope32),
+    "matern52": Radial(_matern52, _slope52),
 }
-"""Each maps squared distances to the correlation and to its derivative by the squared distance."""
 
 
 class Stationary(Kernel):
@@ -104,7 +133,8 @@ class Stationary(Kernel):
     def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
         """Return `scale * f(distance)`."""
         r2 = squared_distances(self._scaled(theta, A), self._scaled(theta, B))
-        covariance: Matrix = np.exp(theta[0]) * RADIAL[self.radial](r2)[0]
+        covariance = RADIAL[self.radial].value(r2)
+        covariance *= np.exp(theta[0])
         return covariance
 
     def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
@@ -116,9 +146,9 @@ class Stationary(Kernel):
         scaled = self._scaled(theta, A)
         r2 = squared_distances(scaled, scaled)
         np.fill_diagonal(r2, 0.0)
-        value, slope = RADIAL[self.radial](r2)
         scale = np.exp(theta[0])
-        covariance: Matrix = scale * value
+        slope = RADIAL[self.radial].slope(r2)
+        covariance: Matrix = scale * RADIAL[self.radial].value(r2)
 
         def contract(M: Matrix) -> Matrix:
             # sum_ij H_ij (x_i - x_j)^2 = 2 (sum_i h_i x_i^2 - x' H x) for symmetric H: no (d, n, n) array is made.
@@ -158,5 +188,7 @@ class Hamming(Kernel):
 
 def squared_distances(A: Matrix, B: Matrix) -> Matrix:
     """Return squared Euclidean distances `(n, m)` between rows, by one matrix product, none of them negative."""
-    r2: Matrix = (A**2).sum(axis=1)[:, None] + (B**2).sum(axis=1) - 2 * (A @ B.T)
+    r2: Matrix = A @ (-2 * B.T)
+    r2 += (A**2).sum(axis=1)[:, None]
+    r2 += (B**2).sum(axis=1)
     return np.maximum(r2, 0, out=r2)

@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import networkx as nx
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from ...spaces import Architectures, get_space
 from ...spaces.nasbench101 import CLASSES_BY_NODES, NASBench101Space
+from .measurement import Measurement, best_of
 
 SIZES = (1_000, 10_000, 100_000)
 SUBSET = 2_000
@@ -45,27 +47,6 @@ class Count:
     def __str__(self) -> str:
         verdict = "exact" if self.exact else f"WRONG, published are {self.published:,}"
         return f"classes of {self.nodes} nodes  {self.found:>8,}  {verdict}  {self.seconds:8.3f} s"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measurement: seconds for `size` cells, ours and the loop's."""
-
-    size: int
-    seconds: float
-    reference_seconds: float
-    note: str
-
-    @property
-    def ratio(self) -> float:
-        """How many times faster than the reference."""
-        return self.reference_seconds / self.seconds
-
-    def __str__(self) -> str:
-        return (
-            f"canonical keys {self.size:>8,} cells   {self.seconds:8.3f} s  networkx {self.reference_seconds:9.1f} s  "
-            f"{self.ratio:7.0f}x  ({self.note})"
-        )
 
 
 def count_classes(nodes: Sequence[int] = tuple(CLASSES_BY_NODES)) -> Iterator[Count]:
@@ -99,7 +80,9 @@ def _networkx_hash(matrix: NDArray[np.bool_], operations: Sequence[str]) -> str:
     return str(nx.weisfeiler_lehman_graph_hash(pruned, node_attr="operation"))
 
 
-def measure(sizes: Sequence[int] = SIZES, subset: int = SUBSET, seed: int = 0, repeats: int = 3) -> Iterator[Row]:
+def measure(
+    sizes: Sequence[int] = SIZES, subset: int = SUBSET, seed: int = 0, repeats: int = 3
+) -> Iterator[Measurement]:
     """Yield one row a size; ours is the best of `repeats` runs.
 
     Raises
@@ -120,28 +103,19 @@ def measure(sizes: Sequence[int] = SIZES, subset: int = SUBSET, seed: int = 0, r
         assert hash_of.setdefault(key, text) == text, "isomorphic by our keys, not by networkx"
     for size in sizes:
         batch = cells[:size]
-        times = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            space.canonical(batch)
-            times.append(time.perf_counter() - start)
-        measured = f"{len(native):,} cells timed, scaled" if size > len(native) else f"{len(native):,} cells timed"
-        yield Row(size, min(times), each * size, f"networkx: {measured}")
+        measured = f"networkx ({len(native):,} cells timed{', scaled' if size > len(native) else ''})"
+        seconds = best_of(partial(space.canonical, batch), repeats)
+        target = TARGET if size == max(sizes) else None
+        yield Measurement("canonical keys", size, seconds, measured, each * size, target)
 
 
-def main() -> bool:
-    """Print all measurements; return whether every count is exact and the largest batch reaches the target."""
-    counts = list(count_classes())
-    for count in counts:
-        print(count)
-    total = sum(count.found for count in counts)
-    print(f"classes in all      {total:>8,}  published {sum(CLASSES_BY_NODES.values()):,}")
-    rows = []
-    for row in measure():
-        print(row)
-        rows.append(row)
-    return all(count.exact for count in counts) and rows[-1].ratio >= TARGET
-
-
-if __name__ == "__main__":
-    raise SystemExit(0 if main() else 1)
+def report() -> Iterator[tuple[str, bool]]:
+    """Yield all lines, and whether each count is exact and each target met."""
+    total = 0
+    for count in count_classes():
+        total += count.found
+        yield str(count), count.exact
+    published = sum(CLASSES_BY_NODES.values())
+    yield f"classes in all      {total:>8,}  published {published:,}", total == published
+    for measurement in measure():
+        yield str(measurement), measurement.met

@@ -1,0 +1,42 @@
+"""The benchmark suite, at sizes that take no time: what it reports, and that the peers give the same answers."""
+
+import pytest
+from archcast.tools.bench_parts import canonical, encode, surrogate
+from archcast.tools.bench_parts.measurement import Measurement
+
+
+def test_counts_are_compared_with_the_published_ones():
+    counts = list(canonical.count_classes((2, 3, 4)))
+    assert [count.found for count in counts] == [1, 6, 84]
+    assert all(count.exact for count in counts)
+    assert "exact" in str(counts[0])
+    assert "WRONG, published are 84" in str(canonical.Count(4, 83, 84, 0.1))
+
+
+def test_a_line_says_what_was_timed():
+    small, large = canonical.measure(sizes=(40, 400), subset=100, repeats=1)
+    assert small.peer == "networkx (100 cells timed)"
+    assert large.peer == "networkx (100 cells timed, scaled)"
+    assert large.peer_seconds == pytest.approx(10 * small.peer_seconds)
+    assert f"{large.ratio:.1f}x" in str(large)
+
+
+def test_targets_are_judged():
+    assert Measurement("a", 1, 1.0, "peer", 10.0, target=5).met
+    missed = Measurement("a", 1, 1.0, "peer", 4.0, target=5)
+    assert not missed.met
+    assert "at least 5x: MISSED" in str(missed)
+    assert not Measurement("a", 1, 1.0, limit=0.5).met
+    assert Measurement("a", 1, 1.0, target=5).met  # no peer at hand
+
+
+def test_encoders_agree_with_the_loops():
+    lines = list(encode.measure(sizes=(50,), subset=50))
+    assert {line.what for line in lines} == {f"encode {name}" for name in encode.CASES}
+    assert all(line.ratio > 1 for line in lines)
+
+
+def test_surrogates_rank_as_their_peers_do():
+    for line in surrogate.measure(sizes=(60,)):
+        ours, theirs = (float(word.rstrip(",")) for word in line.note.split() if word[0] == "0")
+        assert ours > theirs - 0.03
