@@ -6,15 +6,13 @@ import contextlib
 import csv
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from ..errors import InvalidDataError
+from .replacing import replacing
 
 if TYPE_CHECKING:
     from .table import Table
@@ -71,15 +69,5 @@ def _without_nan(values: Any) -> Any:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[TextIO]:
     """Write a text file that appears under its name only once it is complete."""
-    if not path.parent.is_dir():
-        raise InvalidDataError(f"cannot write {str(path)!r}: its folder does not exist")
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            yield file
-        Path(temporary).chmod(0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        yield file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArchcastError, TableFormatError
+from ..errors import ArchcastError, InvalidDataError, TableFormatError
 from ..spaces import SearchSpace, space_from_spec
 from .schema import DIRECTIONS, FORMAT, FORMAT_VERSION, TEXT_ATTRIBUTES, MetricInfo
 
@@ -49,6 +50,8 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         raise TableFormatError(f"there is no table file {str(path)!r}")
     if not path.stat().st_size:
         raise TableFormatError(f"{str(path)!r} is empty, expected an archcast table (HDF5)")
+    if not os.access(path, os.R_OK):
+        raise TableFormatError(f"{str(path)!r} may not be read by this user")
     try:
         is_hdf5 = h5py.is_hdf5(path)
         file = h5py.File(path, "r") if is_hdf5 else None
@@ -59,6 +62,8 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     with file:
         try:
             yield file
+        except InvalidDataError as error:  # a description of a metric that contradicts itself
+            raise TableFormatError(f"{str(path)!r} is a damaged archcast table: {error}") from None
         except ArchcastError:
             raise
         except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidDataError
 from ..spaces import ArchitecturesLike, SearchSpace
 from ..spaces.hashing import row_keys
+from .replacing import replacing
 from .schema import FORMAT, FORMAT_VERSION, LARGE, TEXT_ATTRIBUTES, Column
 
 if TYPE_CHECKING:
@@ -81,18 +79,8 @@ def write_table(
     stored = [column.stored(len(genotypes)) for column in columns]
 
     target = Path(path)
-    if not target.parent.is_dir():
-        raise InvalidDataError(f"cannot write {str(target)!r}: its folder does not exist")
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
-    try:
-        _write(Path(temporary), space, genotypes, keys[order], order, columns, stored, texts)
-        Path(temporary).chmod(0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with replacing(target) as temporary:
+        _write(temporary, space, genotypes, keys[order], order, columns, stored, texts)
     return target
 
 

@@ -98,7 +98,7 @@ def _documents(source: Path) -> list[tuple[str, Mapping[str, Any]]]:
 def _document(name: str, content: bytes) -> Mapping[str, Any]:
     try:
         document = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TableFormatError(f"{name!r} in the archive is not JSON: {error}") from None
     if not isinstance(document, Mapping) or not isinstance(document.get("architecture"), Mapping):
         raise TableFormatError(f"{name!r} in the archive has no 'architecture'")

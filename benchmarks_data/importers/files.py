@@ -26,8 +26,11 @@ def open_binary(path: Path) -> Iterator[IO[bytes]]:
     TableFormatError
         If it is empty, truncated or corrupt.
     """
-    with path.open("rb") as raw:
-        start = raw.read(6)
+    try:
+        with path.open("rb") as raw:
+            start = raw.read(6)
+    except OSError as error:
+        raise TableFormatError(f"{str(path)!r} cannot be read: {error.strerror}") from None
     if not start:
         raise TableFormatError(f"{str(path)!r} is empty")
     opener: Callable[..., Any] = next((opener for magic, opener in _MAGIC.items() if start.startswith(magic)), open)

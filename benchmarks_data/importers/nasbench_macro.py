@@ -37,7 +37,7 @@ def read_nasbench_macro(source: Path) -> Imported:
     with open_text(source) as file:
         try:
             bench = json.load(file)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TableFormatError(f"{str(source)!r} is not JSON: {error}") from None
     if not isinstance(bench, Mapping) or not bench:
         raise TableFormatError(f"{str(source)!r} is not a JSON object from digits to results")

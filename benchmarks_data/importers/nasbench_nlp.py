@@ -94,7 +94,7 @@ def _logs(source: Path) -> list[Mapping[str, Any]]:
 def _log(name: str, content: bytes) -> Mapping[str, Any]:
     try:
         log = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TableFormatError(f"{name!r} in the archive is not JSON: {error}") from None
     absent = [key for key in _REQUIRED if not isinstance(log, Mapping) or key not in log]
     if absent:

@@ -87,6 +87,7 @@ def test_damaged_column_is_named_when_it_is_read(tmp_path):
         (lambda f: f.__delitem__("genotypes"), "without 'genotypes'"),
         (lambda f: f.__delitem__("metrics"), "without metrics"),
         (lambda f: f["metrics/toy/score"].attrs.__setitem__("direction", "up"), "direction 'up'"),
+        (lambda f: f["metrics/toy/score"].attrs.__setitem__("seeds", [1, 1]), "damaged .* distinct seed labels"),
         (lambda f: f["metrics/toy/score"].attrs.__setitem__("epochs", [3, 7]), r"must hold \(3, 1, 2\) floats"),
         (lambda f: f.create_dataset("metrics/toy/flat", data=np.zeros(3)), "direction ''"),
     ],
@@ -151,6 +152,8 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, space, monkeypatch):
 def test_missing_folder_and_repeated_columns(tmp_path, space):
     with pytest.raises(InvalidDataError, match="its folder does not exist"):
         make(tmp_path / "none" / "t.h5", space)
+    with pytest.raises(InvalidDataError, match="it is a folder"):
+        make(tmp_path, space)
     column = Column(MetricInfo("a/b"), np.zeros(3))
     for columns in ([], [column, column]):
         with pytest.raises(InvalidDataError, match="at least one metric, and distinct ones"):
