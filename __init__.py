@@ -13,18 +13,23 @@ if TYPE_CHECKING:
     from .encoders import Encoder, make_encoder, register_encoder
     from .evaluation import compare
     from .predictors import Predictor, load_predictor, make_predictor, register_predictor
+    from .searchers import History, Searcher, make_searcher, register_searcher
 
 _LAZY = {
     "Encoder": ".encoders",
+    "History": ".searchers",
     "Predictor": ".predictors",
+    "Searcher": ".searchers",
     "Table": ".benchmarks_data",
     "compare": ".evaluation",
     "load_predictor": ".predictors",
     "load_table": ".benchmarks_data",
     "make_encoder": ".encoders",
     "make_predictor": ".predictors",
+    "make_searcher": ".searchers",
     "register_encoder": ".encoders",
     "register_predictor": ".predictors",
+    "register_searcher": ".searchers",
 }
 """Public names whose rooms cost an import: it is paid when the name is first used."""
 
@@ -44,8 +49,10 @@ __all__ = [
     "Architectures",
     "Encoder",
     "GraphBatch",
+    "History",
     "Predictor",
     "SearchSpace",
+    "Searcher",
     "Table",
     "__version__",
     "compare",
@@ -54,7 +61,9 @@ __all__ = [
     "load_table",
     "make_encoder",
     "make_predictor",
+    "make_searcher",
     "register_encoder",
     "register_predictor",
+    "register_searcher",
     "register_space",
 ]

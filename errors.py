@@ -35,6 +35,10 @@ class UnsafeFileError(ArchcastError, ValueError):
     """A file asks to run code while it is being read. Nothing of it was executed."""
 
 
+class ExhaustedSpaceError(ArchcastError, RuntimeError):
+    """A search has proposed every architecture that its space or pool holds."""
+
+
 class MissingDependencyError(ArchcastError, ImportError):
     """An optional dependency is needed for what was asked, and is not installed."""
 

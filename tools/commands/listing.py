@@ -14,6 +14,7 @@ _ROOMS = {
     "spaces": ("...spaces", "SPACES"),
     "encoders": ("...encoders", "ENCODERS"),
     "predictors": ("...predictors", "PREDICTORS"),
+    "searchers": ("...searchers", "SEARCHERS"),
     "tables": ("...benchmarks_data", "TABLES"),
     "importers": ("...benchmarks_data.importers", "IMPORTERS"),
 }
@@ -23,7 +24,7 @@ def list_components(
     kind: Annotated[str | None, typer.Argument(help=f"One of {', '.join(_ROOMS)}; all if left out.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """List spaces, encoders, predictors, tables and importers, those of installed plug-ins included.
+    """List spaces, encoders, predictors, searchers, tables and importers, those of installed plug-ins included.
 
     Examples:
 

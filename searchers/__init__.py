@@ -1,0 +1,50 @@
+"""Searchers: ask/tell, each a pure function of its history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import InvalidDataError
+from ..registry import Entry, Registry
+from .base import Searcher
+from .history import History, Status
+
+SEARCHERS = Registry(
+    "searcher",
+    {
+        "random": Entry(".searchers.random_search:RandomSearch", "random architectures, the baseline"),
+    },
+)
+register_searcher = SEARCHERS.register
+
+
+def make_searcher(name: str, **parameters: Any) -> Searcher:
+    """Return a searcher by name.
+
+    Parameters
+    ----------
+    name : str
+        E.g. `"auto"`, `"bo"` or `"regularized_evolution"`; `archcast list searchers` shows them all.
+    **parameters
+        Constructor arguments that override the defaults of the name.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such searcher.
+    InvalidDataError
+        If the searcher does not take one of the parameters.
+
+    Examples
+    --------
+    >>> import archcast as ac
+    >>> ac.make_searcher("regularized_evolution", population=20)
+    RegularizedEvolution(population=20)
+    """
+    searcher = SEARCHERS.create(name, **parameters)
+    if not isinstance(searcher, Searcher):
+        raise InvalidDataError(f"searcher {name!r} is registered with a {type(searcher).__name__}, expected a Searcher")
+    return searcher
+
+
+__all__ = ["SEARCHERS", "History", "Searcher", "Status", "make_searcher", "register_searcher"]

@@ -1,0 +1,100 @@
+"""What may be proposed: all unseen architectures of a small space or pool, or fresh samples of a large space."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..spaces import Architectures, SearchSpace
+from ..spaces.hashing import row_keys
+from .history import History
+
+WHOLE = 100_000
+"""Spaces of at most so many architectures, and all pools, are looked at whole."""
+
+_KEPT = 4
+_SAMPLE_ROUNDS = 20
+
+
+class CandidateSet:
+    """All architectures that a finite search may propose, in the order of the space or pool.
+
+    Parameters
+    ----------
+    architectures : Architectures, `(m,)`
+    """
+
+    def __init__(self, architectures: Architectures) -> None:
+        self.architectures = architectures
+
+    @cached_property
+    def keys(self) -> NDArray[np.uint64]:
+        """The canonical keys, `(m,)`."""
+        return self.architectures.keys()
+
+    @cached_property
+    def _sorted_rows(self) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
+        keys = row_keys(self.architectures.genotypes)
+        order = np.argsort(keys, kind="stable")
+        return keys[order], order
+
+    def locate(self, architectures: Architectures) -> NDArray[np.intp]:
+        """Return the row of each architecture by its genotype, -1 where it is none of these."""
+        ordered, order = self._sorted_rows
+        keys = row_keys(architectures.genotypes)
+        slot = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
+        return np.where(ordered[slot] == keys, order[slot], -1)
+
+    def unseen(self, history: History) -> NDArray[np.intp]:
+        """Return the rows that are canonically equal to no trial."""
+        return np.flatnonzero(~np.isin(self.keys, history.keys))
+
+
+_CACHE: OrderedDict[tuple[SearchSpace, Architectures | None], CandidateSet] = OrderedDict()
+
+
+def is_whole(history: History) -> bool:
+    """Return whether all candidates of a search are looked at, rather than a sample of them."""
+    size = history.space.size
+    return history.pool is not None or (size is not None and size <= WHOLE)
+
+
+def candidate_set(history: History) -> CandidateSet:
+    """Return all candidates of a search for which `is_whole`; those of the last few spaces are kept."""
+    name = (history.space, history.pool)
+    if name not in _CACHE:
+        _CACHE[name] = CandidateSet(history.space.enumerate() if history.pool is None else history.pool)
+    _CACHE.move_to_end(name)
+    while len(_CACHE) > _KEPT:
+        _CACHE.popitem(last=False)
+    return _CACHE[name]
+
+
+def first_new(batch: Architectures, keys: NDArray[np.uint64], history: History, n: int) -> Architectures:
+    """Return the first `n` of a batch that are canonically distinct and new to the history."""
+    first = np.sort(np.unique(keys, return_index=True)[1])
+    return batch[first[~np.isin(keys[first], history.keys)][:n]]
+
+
+def random_new(history: History, n: int, rng: np.random.Generator) -> Architectures:
+    """Return up to `n` random architectures, canonically distinct and new; fewer only where no more are found.
+
+    Genotypes are drawn uniformly from a small space or pool, and with the space's own distribution from a large one.
+    """
+    if is_whole(history):
+        candidates = candidate_set(history)
+        rows = rng.permutation(candidates.unseen(history))
+        return first_new(candidates.architectures[rows], candidates.keys[rows], history, n)
+    found = history.architectures[:0]
+    keys = np.zeros(0, dtype=np.uint64)
+    for _ in range(_SAMPLE_ROUNDS):
+        drawn = history.space.sample(max(2 * n, 16), int(rng.integers(2**31)), distinct=False)
+        found = Architectures.concatenate([found, drawn])
+        keys = np.concatenate([keys, drawn.keys()])
+        new = first_new(found, keys, history, n)
+        if len(new) == n:
+            break
+    return new
