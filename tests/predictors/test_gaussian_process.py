@@ -83,7 +83,7 @@ def test_kernel_object_is_not_changed_by_fitting(data):
 
 
 def test_unknown_kernel_is_named(data):
-    with pytest.raises(InvalidDataError, match="kernel must be one of matern52, .*got 'cubic'"):
+    with pytest.raises(InvalidDataError, match=r"kernel must be one of matern52, .*got 'cubic'"):
         GaussianProcess(kernel="cubic").fit(*data)
 
 

@@ -1,7 +1,7 @@
 """The benchmark suite, at sizes that take no time: what it reports, and that the peers give the same answers."""
 
 import pytest
-from archcast.tools.bench_parts import canonical, encode, surrogate
+from archcast.tools.bench_parts import canonical, encode, surrogate, table
 from archcast.tools.bench_parts.measurement import Measurement
 
 
@@ -40,3 +40,10 @@ def test_surrogates_rank_as_their_peers_do():
     for line in surrogate.measure(sizes=(60,)):
         ours, theirs = (float(word.rstrip(",")) for word in line.note.split() if word[0] == "0")
         assert ours > theirs - 0.03
+
+
+def test_lookups_are_measured_on_generated_tables_too():
+    lines = {line.what: line for line in table.measure(sizes=(2000,))}
+    assert lines["10,000 lookups (generated)"].size == 2000
+    assert "10,000 lookups nasbench201" in lines
+    assert all("opening alone" in line.note for line in lines.values())

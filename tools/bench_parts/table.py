@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ...benchmarks_data import Column, MetricInfo, load_table, write_table
 from ...benchmarks_data.importers import IMPORTERS
 from ...spaces import Architectures, get_space
+from .measurement import Measurement, best_of
 
 LOOKUPS = 10_000
-TARGET_MS = 50.0
+LIMIT = 0.05
 SIZES = (10_000, 100_000, 1_000_000)
 PUBLISHED = {
     "nasbench201": ("nasbench201", "nasbench201/nasbench201.csv.gz", "cifar10/test_accuracy"),
@@ -35,55 +33,29 @@ PUBLISHED = {
 REPEATS = 5
 
 
-@dataclass(frozen=True)
-class Row:
-    """One measurement, in milliseconds; the parsing is None where there is no published file at hand."""
-
-    table: str
-    architectures: int
-    open_ms: float
-    total_ms: float
-    parse_ms: float | None
-
-    @property
-    def fast_enough(self) -> bool:
-        """Whether opening and all lookups took less than the target."""
-        return self.total_ms < TARGET_MS
-
-    def __str__(self) -> str:
-        verdict = "ok" if self.fast_enough else f"OVER {TARGET_MS:.0f} ms"
-        parsed = ""
-        if self.parse_ms is not None:
-            parsed = f"   parsing {self.parse_ms:8.1f} ms ({self.parse_ms / self.total_ms:.0f}x)"
-        return (
-            f"{self.table:<24} {self.architectures:>9,} rows   open {self.open_ms:5.1f} ms   "
-            f"open + {LOOKUPS:,} lookups {self.total_ms:5.1f} ms  {verdict}{parsed}"
-        )
-
-
 def raw_data() -> Path | None:
     """Return the folder of the published files: `ARCHCAST_RAW_DATA`, or `shared/data` beside the repository."""
     folder = Path(os.environ.get("ARCHCAST_RAW_DATA") or Path(__file__).parents[3] / "shared" / "data")
     return folder if folder.is_dir() else None
 
 
-def run(sizes: Sequence[int] = SIZES) -> Iterator[Row]:
+def measure(sizes: Sequence[int] = SIZES) -> Iterator[Measurement]:
     """Measure the shipped tables, then generated ones of `sizes` rows."""
     raw = raw_data()
     for name, (importer, source, metric) in PUBLISHED.items():
         parse = None
         if raw is not None:
-            parse = _best(partial(IMPORTERS.factory(importer), raw / source), repeats=1)
-        yield measure(name, metric, parse)
+            parse = best_of(partial(IMPORTERS.factory(importer), raw / source), repeats=1)
+        yield measure_table(name, metric, parse)
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
             path = Path(folder) / f"{size}.h5"
             generate(path, size)
-            yield measure(str(path), "generated/score", None)
+            yield measure_table(str(path), "generated/score", None)
             path.unlink()
 
 
-def measure(name_or_path: str, metric: str, parse_ms: float | None) -> Row:
+def measure_table(name_or_path: str, metric: str, parse: float | None) -> Measurement:
     """Measure one table: the best of five attempts, each from the closed file."""
     table = load_table(name_or_path)
     rows = np.random.default_rng(0).integers(0, len(table), LOOKUPS)
@@ -95,9 +67,17 @@ def measure(name_or_path: str, metric: str, parse_ms: float | None) -> Row:
         if not np.array_equal(found, expected, equal_nan=True):
             raise AssertionError(f"lookups in {name_or_path} gave other values than the column")
 
-    opened = _best(lambda: load_table(name_or_path))
+    opened = best_of(partial(load_table, name_or_path), REPEATS)
     label = table.name if not Path(name_or_path).is_absolute() else "(generated)"
-    return Row(label, len(table), opened, _best(lookup), parse_ms)
+    return Measurement(
+        f"{LOOKUPS:,} lookups {label}",
+        len(table),
+        best_of(lookup, REPEATS),
+        "parsing the published file",
+        parse,
+        limit=LIMIT,
+        note=f"opening alone {1e3 * opened:.1f} ms",
+    )
 
 
 def generate(path: Path, size: int) -> None:
@@ -109,13 +89,3 @@ def generate(path: Path, size: int) -> None:
     values = rng.normal(90, 3, (len(batch), 3, 4)).round(4)
     info = MetricInfo("generated/score", "%", epochs=(4, 12, 36, 108), seeds=(0, 1, 2))
     write_table(path, space, batch, [Column(info, values)])
-
-
-def _best(action: Callable[[], Any], repeats: int = REPEATS) -> float:
-    """Return the milliseconds of the fastest of some attempts."""
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - started)
-    return 1e3 * min(times)
