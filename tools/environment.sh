@@ -16,8 +16,9 @@ install() {
   wanted="$1 $(cksum < "$root/pyproject.toml") $("$venv/bin/python" --version)"
   if [ "$(cat "$venv/.archcast" 2>/dev/null)" != "$wanted" ]; then
     echo "installing archcast$1 into $venv ..." >&2
-    # PyTorch first, at a version that is known to work: any torch that satisfies pyproject.toml is left as it is.
-    "$venv/bin/python" -c 'import torch' 2>/dev/null || "$venv/bin/python" -m pip install -q "torch==2.13.0"
+    # Tests and benchmarks compare with networks in PyTorch: at a known version, unless there is one already.
+    [ -z "$1" ] || "$venv/bin/python" -c 'import torch' 2>/dev/null ||
+      "$venv/bin/python" -m pip install -q "torch==2.13.0"
     "$venv/bin/python" -m pip install -q -e "$root$1"
     echo "$wanted" > "$venv/.archcast"
   fi
