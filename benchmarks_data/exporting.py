@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from .replacing import replacing
+from ..files import replacing
 
 if TYPE_CHECKING:
     from .table import Table

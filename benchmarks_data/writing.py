@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidDataError
+from ..files import replacing
 from ..spaces import ArchitecturesLike, SearchSpace
 from ..spaces.hashing import row_keys
-from .replacing import replacing
 from .schema import FORMAT, FORMAT_VERSION, LARGE, TEXT_ATTRIBUTES, Column
 
 if TYPE_CHECKING:
