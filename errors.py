@@ -45,3 +45,7 @@ class MissingDependencyError(ArchcastError, ImportError):
 
 class PredictorFailedError(ArchcastError, RuntimeError):
     """A predictor failed while it was being evaluated; the message names it, the cause is chained."""
+
+
+class SearcherFailedError(ArchcastError, RuntimeError):
+    """A searcher failed while it was being replayed; the message names it, the cause is chained."""

@@ -1,9 +1,9 @@
-"""Reading the arguments of a comparison: predictors in all their forms, and lists of integers."""
+"""Reading the arguments of a comparison: predictors and searchers in all their forms, and lists of integers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import clone
@@ -11,9 +11,15 @@ from sklearn.base import clone
 from ..encoders import make_encoder
 from ..errors import InvalidDataError
 from ..predictors import Predictor, make_predictor
+from ..searchers import Searcher, make_searcher
+
+T = TypeVar("T", Predictor, Searcher)
 
 Predictors = Mapping[str, str | Predictor] | Sequence[str | Predictor | tuple[str, str | Predictor]]
 """Names, objects (labelled by their class), `(label, name or object)` pairs, or a mapping from labels."""
+
+Searchers = Mapping[str, str | Searcher] | Sequence[str | Searcher | tuple[str, str | Searcher]]
+"""The same of searchers."""
 
 
 def labelled_predictors(predictors: Predictors) -> dict[str, Predictor]:
@@ -28,27 +34,45 @@ def labelled_predictors(predictors: Predictors) -> dict[str, Predictor]:
     InvalidDataError
         If an item is something else, a label comes twice, or there is none.
     """
-    if isinstance(predictors, (str, Predictor)):
-        predictors = [predictors]
-    items: list[Any] = list(predictors.items()) if isinstance(predictors, Mapping) else list(predictors)
-    found: dict[str, Predictor] = {}
+    found = _labelled("predictor", predictors, Predictor, make_predictor)
+    for predictor in found.values():
+        if isinstance(predictor.encoder, str):
+            predictor.set_params(encoder=make_encoder(predictor.encoder))
+    return found
+
+
+def labelled_searchers(searchers: Searchers) -> dict[str, Searcher]:
+    """Return searchers by label, copies of those given.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no searcher of a name.
+    InvalidDataError
+        If an item is something else, a label comes twice, or there is none.
+    """
+    return _labelled("searcher", searchers, Searcher, make_searcher)
+
+
+def _labelled(kind: str, given: Any, base: type[T], make: Callable[[str], T]) -> dict[str, T]:
+    if isinstance(given, (str, base)):
+        given = [given]
+    items: list[Any] = list(given.items()) if isinstance(given, Mapping) else list(given)
+    found: dict[str, T] = {}
     for position, item in enumerate(items):
-        label, given = item if isinstance(item, tuple) and len(item) == 2 else (None, item)
-        predictor = make_predictor(given) if isinstance(given, str) else given
-        if not isinstance(predictor, Predictor):
+        label, chosen = item if isinstance(item, tuple) and len(item) == 2 else (None, item)
+        component = make(chosen) if isinstance(chosen, str) else chosen
+        if not isinstance(component, base):
             raise InvalidDataError(
-                f"predictor {position} must be a name, a Predictor or a (label, predictor) pair, got "
-                f"{type(predictor).__name__}"
+                f"{kind} {position} must be a name, a {base.__name__} or a (label, {kind}) pair, got "
+                f"{type(component).__name__}"
             )
-        name = str(label or (given if isinstance(given, str) else type(predictor).__name__))
+        name = str(label or (chosen if isinstance(chosen, str) else type(component).__name__))
         if name in found:
-            raise InvalidDataError(f"predictor {name!r} comes twice; give (label, predictor) pairs to tell them apart")
-        copy = clone(predictor)
-        if isinstance(copy.encoder, str):
-            copy.set_params(encoder=make_encoder(copy.encoder))
-        found[name] = copy
+            raise InvalidDataError(f"{kind} {name!r} comes twice; give (label, {kind}) pairs to tell them apart")
+        found[name] = clone(component)
     if not found:
-        raise InvalidDataError("expected at least one predictor to compare, got none")
+        raise InvalidDataError(f"expected at least one {kind} to compare, got none")
     return found
 
 

@@ -5,19 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import InvalidDataError
 
-NULLABLE = frozenset({"epoch", "test_epoch", "unit"})
+NULLABLE = frozenset({"epoch", "test_epoch", "select_epoch", "unit", "queries_to_target", "queries_to_optimum"})
 """Fields of a run that may be null; in any other field null stands for NaN, which JSON does not know."""
 
 
 def content_key(content: Mapping[str, Any]) -> str:
     """Return a key that is equal for equal content, whatever the process: the SHA-256 of its sorted JSON."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+def content_digest(description: Mapping[str, Any], arrays: Iterable[NDArray[Any]]) -> str:
+    """Return the SHA-256 of a JSON-able description and of arrays, their shapes included."""
+    digest = hashlib.sha256(content_key(description).encode())
+    for array in arrays:
+        digest.update(f"{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def json_line(record: Mapping[str, Any]) -> str:

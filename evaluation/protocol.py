@@ -6,8 +6,7 @@ Every predictor sees the same draws, so that differences between predictors are 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,11 @@ from .._version import __version__
 from ..benchmarks_data import Table, load_table
 from ..errors import InvalidDataError, PredictorFailedError, UnknownNameError
 from .arguments import Predictors, distinct_integers, labelled_predictors
-from .cache import RunCache, content_key
+from .cache import content_digest, content_key
 from .forecasts import Draw, Forecast, Problem, Task, run, seeded
 from .metrics import DEFAULT_KS
 from .reports import Comparison
-
-Record = dict[str, Any]
-Progress = Callable[[int, int, Record], None]
+from .runs import Job, Progress, Record, collect, iter_jobs
 
 RESOLUTIONS: Mapping[str, float] = {"%": 0.1, "fraction": 0.001}
 """What `sparse_kendall_tau` rounds to by the unit of the metric: 0.1 points of accuracy."""
@@ -198,26 +195,17 @@ class ComparisonPlan:
         PredictorFailedError
             If a predictor fails; what finished before is in the cache.
         """
-        if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0:
-            raise InvalidDataError(f"n_jobs must be a positive integer, or -1 for all cores, got {n_jobs!r}")
-        store = None if cache is None else RunCache(cache)
-        pending: list[_Pending] = []
+        yield from iter_jobs(self._jobs(), _measure, n_jobs=n_jobs, cache=cache, failure=PredictorFailedError)
+
+    def _jobs(self) -> Iterator[Job]:
         for n in self.sizes:
             for seed in self.seeds:
                 draw = self.draw(n, seed)
                 for label in self.predictors:
                     task = self._task(label, n, seed, draw)
+                    arguments = (self.problem, task, self.ks, self.resolution)
                     key = content_key(self._content(task, draw))
-                    known = None if store is None else store.get(key)
-                    if known is not None:
-                        yield {**known, "table": self.table.name, "predictor": label}
-                    else:
-                        pending.append(_Pending(key, task, self._head(task, draw)))
-        for position, measured in self._execute(pending, n_jobs):
-            record = {**pending[position].head, **measured}
-            if store is not None:
-                store.add(pending[position].key, record)
-            yield record
+                    yield Job(key, self._head(task, draw), ("table", "predictor"), arguments)
 
     def run(self, *, n_jobs: int = 1, cache: str | Path | None = None, progress: Progress | None = None) -> Comparison:
         """Do all runs; see `iter_runs`.
@@ -232,12 +220,7 @@ class ComparisonPlan:
         Comparison
             Records in the order of n, seeds and predictors, whatever the number of jobs.
         """
-        records: list[Record] = []
-        for record in self.iter_runs(n_jobs=n_jobs, cache=cache):
-            records.append(record)
-            if progress is not None:
-                progress(len(records), self.total, record)
-        return self.comparison(records)
+        return self.comparison(collect(self.iter_runs(n_jobs=n_jobs, cache=cache), self.total, progress))
 
     def comparison(self, records: Iterable[Record]) -> Comparison:
         """Return records of this plan, in any order, as a `Comparison` in the order of n, seeds and predictors."""
@@ -251,28 +234,6 @@ class ComparisonPlan:
             )
 
         return Comparison(sorted(records, key=place))
-
-    def _execute(self, pending: Sequence[_Pending], n_jobs: int) -> Iterator[tuple[int, Record]]:
-        arguments = [(position, item.task, self.ks, self.resolution) for position, item in enumerate(pending)]
-        if n_jobs == 1 or len(pending) < 2:
-            for argument in arguments:
-                yield _measure(self.problem, *argument)
-            return
-        from concurrent.futures.process import BrokenProcessPool
-        from pickle import PicklingError
-
-        from joblib import Parallel, delayed, parallel_config
-
-        with parallel_config(backend="loky", inner_max_num_threads=1):
-            parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-        try:
-            yield from parallel(delayed(_measure)(self.problem, *argument) for argument in arguments)
-        except (BrokenProcessPool, PicklingError) as error:
-            first = str(error).partition("\n")[0].rstrip(".")
-            raise PredictorFailedError(
-                f"a run could not be sent to another process, or the process died there ({first}); "
-                "n_jobs=1 needs no other process"
-            ) from error
 
     def _task(self, label: str, n: int, seed: int, draw: Draw) -> Task:
         describe = {"metric": self.test_metric, "unit": self.unit, "higher_is_better": self.higher_is_better}
@@ -301,17 +262,15 @@ class ComparisonPlan:
     @cached_property
     def _digest(self) -> str:
         """The content of the table as far as it matters here."""
-        digest = hashlib.sha256(content_key(self.table.space.spec).encode())
-        arrays = [
-            np.asarray(self.problem.architectures.genotypes, dtype=np.int64),
-            self.problem.train_values,
-            self.problem.test_values,
-            *self.problem.info.values(),
-        ]
-        for array in arrays:
-            digest.update(f"{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+        return content_digest(
+            self.table.space.spec,
+            [
+                np.asarray(self.problem.architectures.genotypes, dtype=np.int64),
+                self.problem.train_values,
+                self.problem.test_values,
+                *self.problem.info.values(),
+            ],
+        )
 
     def _content(self, task: Task, draw: Draw) -> dict[str, Any]:
         kind = type(task.predictor)
@@ -376,20 +335,11 @@ def compare(
     return plan.run(n_jobs=n_jobs, cache=cache, progress=progress)
 
 
-@dataclass(frozen=True)
-class _Pending:
-    key: str
-    task: Task
-    head: Record
-
-
-def _measure(
-    problem: Problem, position: int, task: Task, ks: Sequence[int], resolution: float | None
-) -> tuple[int, Record]:
+def _measure(problem: Problem, task: Task, ks: Sequence[int], resolution: float | None) -> Record:
     forecast = run(problem, task)
     measures = forecast.measures(ks, resolution)
     del measures["n_test"], measures["n_missing"]  # the plan knows them, and left missing truth out
-    return position, {
+    return {
         **measures,
         "fit_seconds": forecast.fit_seconds,
         "predict_seconds": forecast.predict_seconds,

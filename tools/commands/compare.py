@@ -71,7 +71,7 @@ def compare(
         archcast compare --table nasbench201 --metric cifar10/test_accuracy -p gp --output runs.csv --plot pictures
     """
     from ...evaluation import ComparisonPlan
-    from ...evaluation.reports import require_known_suffix
+    from ...evaluation.records import require_known_suffix
 
     if output is not None:
         require_known_suffix(output)
