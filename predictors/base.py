@@ -56,8 +56,12 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         The space of the training architectures.
     n_features_in_ : int
         The number of feature columns.
+    metadata_ : dict of str to JSON values
+        What the user notes about the forecasts, e.g. metric, unit and direction; empty after `fit`, and kept in the
+        saved file.
     """
 
+    metadata_: dict[str, Any]
     default_encoder: ClassVar[str] = "semantic"
     multi_output: ClassVar[bool] = False
 
@@ -137,6 +141,7 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             )
         self._check_targets(targets)
         self._targets = TargetTransforms(self.target_transform, targets.shape[1])
+        self.metadata_ = {}
         self._fit(features, self._targets.fit_transform(targets))
         return self
 

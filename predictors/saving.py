@@ -3,7 +3,7 @@
 A file holds
 
 - `manifest.json`: format version, the registered names of predictor, encoder and space, their parameters, what the
-  columns are, and the size and SHA-256 of every other member;
+  columns are, the user's `metadata_`, and the size and SHA-256 of every other member;
 - `manifest.sha256`: the SHA-256 of the manifest;
 - `arrays.safetensors`: everything learned that is an array;
 - `blobs/<name>`: what a library writes in its own safe format, e.g. an XGBoost model as UBJSON.
@@ -145,6 +145,7 @@ def _members(predictor: Predictor) -> dict[str, bytes]:
         "outputs": len(predictor._targets.columns),
         "single_output": bool(predictor._single_output_),
         "info": predictor._info.names,
+        "metadata": _checked_metadata(predictor.metadata_),
         "members": {
             key: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for key, content in members.items()
@@ -152,6 +153,17 @@ def _members(predictor: Predictor) -> dict[str, bytes]:
     }
     text = json.dumps(manifest, indent=1).encode()
     return {_MANIFEST: text, _DIGEST: hashlib.sha256(text).hexdigest().encode(), **members}
+
+
+def _checked_metadata(metadata: Any) -> Any:
+    """Return the metadata if JSON gives back exactly the same."""
+    try:
+        same = isinstance(metadata, dict) and json.loads(json.dumps(metadata, allow_nan=False)) == metadata
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise InvalidDataError(f"metadata_ must be a dict of text keys and finite JSON values, got {metadata!r:.200}")
+    return metadata
 
 
 def _to_json(value: Any, where: str) -> Any:
@@ -250,6 +262,9 @@ def _restore(manifest: dict[str, Any], members: dict[str, bytes], shown: str) ->
     if manifest["feature_names"] is not None:
         predictor.feature_names_in_ = np.array(manifest["feature_names"], dtype=object)
     predictor._single_output_ = bool(manifest["single_output"])
+    predictor.metadata_ = manifest.get("metadata", {})  # absent from files of archcast before it noted any
+    if not isinstance(predictor.metadata_, dict):
+        raise ModelFormatError(f"{shown} holds metadata that is no JSON object")
     predictor._targets = TargetTransforms(predictor.target_transform, int(manifest["outputs"]))
     predictor._targets.restore(_under("targets/", arrays))
     blobs = {key.removeprefix(_BLOBS): content for key, content in members.items() if key.startswith(_BLOBS)}

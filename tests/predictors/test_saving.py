@@ -248,3 +248,30 @@ def test_tuples_and_mappings_keep_their_kind(tmp_path):
     loaded = archcast.load_predictor(tmp_path / "m")
     assert loaded.pair == (3, (4.5,))
     assert loaded.table == table
+
+
+def test_metadata_is_kept_and_forgotten_by_the_next_fit(path):
+    predictor = archcast.load_predictor(path)
+    assert predictor.metadata_ == {}
+    predictor.metadata_ = {"metric": "cifar10/test_accuracy", "epoch": 200, "direction": "higher"}
+    predictor.save(path)
+    assert archcast.load_predictor(path).metadata_ == predictor.metadata_
+    assert predictor.fit(TRAIN, Y).metadata_ == {}
+
+
+@pytest.mark.parametrize("metadata", [[], {"x": float("nan")}, {1: "x"}, {"x": object()}, {"x": (1, 2)}])
+def test_metadata_that_json_does_not_give_back_is_refused(path, metadata):
+    predictor = archcast.load_predictor(path)
+    predictor.metadata_ = metadata
+    before = path.read_bytes()
+    with pytest.raises(InvalidDataError, match="metadata_ must be a dict"):
+        predictor.save(path)
+    assert path.read_bytes() == before
+
+
+def test_files_without_metadata_can_still_be_read(path):
+    contents = members(path)
+    manifest = json.loads(contents["manifest.json"])
+    del manifest["metadata"]
+    write(path, signed({**contents, "manifest.json": json.dumps(manifest).encode()}))
+    assert archcast.load_predictor(path).metadata_ == {}

@@ -10,7 +10,8 @@ import typer
 
 from ...errors import InvalidDataError
 from .inputs import ArchitectureArguments, ArchitectureFile, JsonOption, SpaceOption, get_space, read_architectures
-from .outputs import as_csv, print_json, require_suffix, write_file
+from .outputs import as_csv, print_json, require_suffix, require_writable, write_file
+from .progress import working
 
 
 def encode(
@@ -39,12 +40,15 @@ def encode(
     from ...encoders import make_encoder
 
     suffix = require_suffix(output, (".csv", ".npy")) if output else None
+    if output:
+        require_writable(output)
     chosen = get_space(space)
     transformer = make_encoder(encoder)
     if every and (architectures or file):
         raise InvalidDataError("expected either --all or architectures, got both")
     batch = chosen.enumerate() if every else read_architectures(chosen, architectures, file)
-    features = transformer.fit_transform(batch)
+    with working(f"encoding {len(batch):,} architectures"):
+        features = transformer.fit_transform(batch)
     names = list(transformer.get_feature_names_out())
     if output and suffix == ".npy":
         stream = io.BytesIO()

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...errors import InvalidDataError
+from ...errors import ArchcastError, InvalidDataError
 from .inputs import ArchitectureArguments, ArchitectureFile, JsonOption, SeedOption, read_architectures
-from .outputs import Format, print_json, print_records
+from .outputs import Format, print_json, print_records, require_writable
+from .progress import working
 
-TableOption = Annotated[str, typer.Option("--table", "-t", help="A shipped table, or the path of an .h5 file.")]
-MetricOption = Annotated[str, typer.Option("--metric", "-m", help="E.g. cifar10/test_accuracy; see `table info`.")]
-EpochOption = Annotated[int | None, typer.Option(help="The epoch of the metric; the last if left out.")]
+if TYPE_CHECKING:
+    from ...benchmarks_data import Table
+
+
+class Direction(StrEnum):
+    """Which values of a metric are better."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
 
 
 def fit(
-    table: TableOption,
-    metric: MetricOption,
+    metric: Annotated[str, typer.Option("--metric", "-m", help="E.g. cifar10/test_accuracy; see `table info`.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the fitted model is written.")],
-    epoch: EpochOption = None,
+    table: Annotated[
+        str | None, typer.Option("--table", "-t", help="A shipped table, or the path of an .h5 file.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", "-d", help="Your own trainings, .csv or .json, in place of --table.", dir_okay=False),
+    ] = None,
+    space: Annotated[str | None, typer.Option("--space", "-s", help="The search space of --data.")] = None,
+    direction: Annotated[
+        Direction | None, typer.Option(help="Which values of --data are better, where the file does not say.")
+    ] = None,
+    epoch: Annotated[int | None, typer.Option(help="The epoch of the metric; the last if left out.")] = None,
     predictor: Annotated[
         str, typer.Option("--predictor", "-p", help="predictor[@encoder[+encoder...]]")
     ] = "gp@semantic",
@@ -30,15 +49,15 @@ def fit(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Fit a surrogate to a benchmark table and write it to a file.
+    """Fit a surrogate to a benchmark table, or to your own trainings, and write it to a file.
 
-    Your own trainings become a table with `archcast table import csv`.
+    A file given by --data has a column (or key) 'architecture' and one for each metric; docs/tables.md describes it.
 
     Examples:
 
         archcast fit --table nasbench201 --metric cifar10/test_accuracy --epoch 200 --n 156 --output forecaster.archcast
 
-        archcast fit --table mine.h5 --metric mnist/accuracy --predictor random_forest@adjacency -o mine.archcast
+        archcast fit --data mine.csv --space nasbench201 --metric accuracy --direction higher -o mine.archcast
     """
     import time
 
@@ -48,21 +67,57 @@ def fit(
     from ...predictors import make_predictor
 
     surrogate = make_predictor(predictor, seed=seed)
-    source = load_table(table)
-    values = source.values(metric, epoch=epoch)
-    known = np.flatnonzero(np.isfinite(values))
-    if n is not None and n > len(known):
-        raise InvalidDataError(f"expected --n of at most {len(known)}, the rows where {metric} is known, got {n}")
-    rows = known if n is None else np.sort(np.random.default_rng(seed).permutation(known)[:n])
-    started = time.perf_counter()
-    surrogate.fit(source.architectures[rows], values[rows])
-    seconds = time.perf_counter() - started
-    surrogate.save(output)
+    require_writable(output)
+    if (table is None) == (data is None):
+        raise InvalidDataError(f"expected either --table or --data, got {'neither' if table is None else 'both'}")
+    if table is not None and (space is not None or direction is not None):
+        raise InvalidDataError("--space and --direction describe --data, a table knows its own")
+    with TemporaryDirectory(prefix="archcast-") as folder:
+        source = load_table(table) if table is not None else _import(data, space, metric, direction, Path(folder))
+        if data is not None and "/" not in metric:
+            metric = f"{data.name.partition('.')[0]}/{metric}"
+        values = source.values(metric, epoch=epoch)
+        described = source.metrics[metric]
+        known = np.flatnonzero(np.isfinite(values))
+        if n is not None and n > len(known):
+            raise InvalidDataError(f"expected --n of at most {len(known)}, the rows where {metric} is known, got {n}")
+        rows = known if n is None else np.sort(np.random.default_rng(seed).permutation(known)[:n])
+        started = time.perf_counter()
+        with working(f"fitting {predictor} to {len(rows):,} architectures"):
+            surrogate.fit(source.architectures[rows], values[rows])
+        seconds = time.perf_counter() - started
+    at = epoch if epoch is not None else described.epochs[-1] if len(described.epochs) else None
+    surrogate.metadata_ = {
+        "table": source.name if table is not None else str(data),
+        "metric": metric,
+        "epoch": None if at is None else int(at),
+        "unit": described.unit,
+        "direction": described.direction,
+    }
+    try:
+        surrogate.save(output)
+    except OSError as error:
+        raise ArchcastError(f"cannot write {output}: {error.strerror or error}") from None
     record = {"model": str(output), "predictor": predictor, "n": len(rows), "seconds": round(seconds, 3)}
     if json:
-        print_json(record)
+        print_json({**record, **surrogate.metadata_})
     else:
-        print(f"{output}: {predictor} fitted to {len(rows)} architectures in {seconds:.2f} s")
+        print(f"{output}: {predictor} fitted to {metric} of {len(rows)} architectures in {seconds:.2f} s")
+
+
+def _import(data: Path | None, space: str | None, metric: str, direction: Direction | None, folder: Path) -> Table:
+    from ...benchmarks_data.importers import import_table
+
+    if data is None or space is None:
+        raise InvalidDataError("expected --space with --data, to say what its architectures are")
+    kinds = {".csv": "csv", ".json": "json"}
+    kind = next((kinds[suffix] for suffix in data.suffixes if suffix in kinds), None)
+    if kind is None:
+        raise InvalidDataError(f"expected --data to be a .csv or .json file, got {data.name!r}")
+    options: dict[str, Any] = {"space": space}
+    if direction is not None:
+        options[direction.value] = metric
+    return import_table(kind, data, folder / "data.h5", **options)
 
 
 def predict(
@@ -70,12 +125,16 @@ def predict(
     architectures: ArchitectureArguments = None,
     file: ArchitectureFile = None,
     every: Annotated[bool, typer.Option("--all", help="Forecast the whole space.")] = False,
-    lower_is_better: Annotated[bool, typer.Option("--lower-is-better", help="Rank 1 is the lowest forecast.")] = False,
+    direction: Annotated[
+        Direction | None, typer.Option(help="Which forecasts rank first, where the model does not know its metric.")
+    ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only the best so many, best first.")] = None,
     form: Annotated[Format, typer.Option("--format", help="How the forecasts are printed.")] = Format.table,
     json: JsonOption = False,
 ) -> None:
     """Forecast architectures: mean, standard deviation, 90 % interval and rank, in the units of the metric.
+
+    Rank 1 is the best of the given ones: the model knows whether higher or lower values of its metric are better.
 
     Examples:
 
@@ -93,11 +152,14 @@ def predict(
     if every and (architectures or file):
         raise InvalidDataError("expected either --all or architectures, got both")
     batch = surrogate.space_.enumerate() if every else read_architectures(surrogate.space_, architectures, file)
-    mean, std = surrogate.predict(batch, return_std=True)
+    with working(f"forecasting {len(batch):,} architectures"):
+        mean, std = surrogate.predict(batch, return_std=True)
     if mean.ndim == 2:
         raise InvalidDataError(f"{model} forecasts {mean.shape[1]} targets at once; the command line prints one")
-    low, high = surrogate.predict_quantiles(batch, [0.05, 0.95]).T
-    order = np.argsort(mean if lower_is_better else -mean, kind="stable")
+    with working(f"forecasting intervals of {len(batch):,} architectures"):
+        low, high = surrogate.predict_quantiles(batch, [0.05, 0.95]).T
+    better = _direction(surrogate.metadata_, direction)
+    order = np.argsort(mean if better is Direction.LOWER else -mean, kind="stable")
     rank = np.empty(len(batch), dtype=int)
     rank[order] = np.arange(1, len(batch) + 1)
     chosen = np.arange(len(batch)) if top is None else order[:top]
@@ -112,4 +174,28 @@ def predict(
         }
         for i, text in zip(chosen, batch[chosen].strings(), strict=True)
     ]
-    print_records(records, Format.json if json else form)
+    form = Format.json if json else form
+    if form is Format.table and "metric" in surrogate.metadata_:
+        print(_headline(surrogate.metadata_))
+    print_records(records, form)
+
+
+def _direction(metadata: dict[str, Any], said: Direction | None) -> Direction:
+    known = metadata.get("direction")
+    if known is None:
+        return said or Direction.HIGHER
+    if said is not None and said.value != known:
+        raise InvalidDataError(
+            f"the model knows that {known} values of {metadata.get('metric')} are better, got {said}"
+        )
+    return Direction(known)
+
+
+def _headline(metadata: dict[str, Any]) -> str:
+    unit, epoch = metadata.get("unit"), metadata.get("epoch")
+    parts = [f"{metadata['metric']}{f' in {unit}' if unit else ''}"]
+    if epoch is not None:
+        parts.append(f"epoch {epoch}")
+    if metadata.get("direction"):
+        parts.append(f"{metadata['direction']} is better")
+    return ", ".join(parts)

@@ -117,6 +117,22 @@ def write_file(path: Path, content: bytes) -> None:
         raise ArchcastError(f"cannot write {path}: {error.strerror}") from None
 
 
+def require_writable(path: Path) -> None:
+    """Refuse a path that cannot be written, before anything long is computed for it.
+
+    Raises
+    ------
+    ArchcastError
+        If its folder does not exist or takes no files, or it is a folder itself.
+    """
+    if path.is_dir():
+        raise ArchcastError(f"cannot write {path}: it is a folder")
+    if not path.parent.is_dir():
+        raise ArchcastError(f"cannot write {path}: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise ArchcastError(f"cannot write {path}: the folder {path.parent} is read-only")
+
+
 def _umask() -> int:
     current = os.umask(0)
     os.umask(current)

@@ -16,7 +16,7 @@ from .inputs import (
     get_space,
     read_architectures,
 )
-from .outputs import Format, print_json, print_records, require_suffix, write_file
+from .outputs import Format, print_json, print_records, require_suffix, require_writable, write_file
 
 app = typer.Typer(help="Show a search space, sample, draw and validate its architectures.", no_args_is_help=True)
 
@@ -111,6 +111,8 @@ def draw(
     from ...spaces.drawing import to_dot
 
     suffix = require_suffix(output, (".png", ".svg", ".pdf", ".dot")) if output else None
+    if output:
+        require_writable(output)
     batch = read_architectures(get_space(space), [architecture], None)
     if len(batch) != 1:
         raise InvalidArchitectureError(f"expected one architecture to draw, got {len(batch)}")
@@ -126,6 +128,8 @@ def draw(
         matplotlib.use("Agg")
         axes = draw_architecture(batch[0])
         picture = BytesIO()
-        axes.figure.savefig(picture, format=output.suffix[1:], bbox_inches="tight", dpi=150)
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        figure.savefig(picture, format=output.suffix[1:], bbox_inches="tight", dpi=150)
         write_file(output, picture.getvalue())
         print(output)

@@ -9,7 +9,8 @@ import typer
 
 from ...errors import InvalidDataError
 from .inputs import ArchitectureArguments, ArchitectureFile, JsonOption, read_architectures
-from .outputs import Format, print_json, print_records, require_suffix
+from .outputs import Format, print_json, print_records, require_suffix, require_writable
+from .progress import working
 
 app = typer.Typer(help="List, describe, query, import and export benchmark tables.", no_args_is_help=True)
 
@@ -44,7 +45,8 @@ def info(table: TableArgument, json: JsonOption = False) -> None:
     from ...benchmarks_data import load_table
 
     source = load_table(table)
-    summary = source.summary().to_dict()
+    with working(f"summarising {len(source):,} architectures"):
+        summary = source.summary().to_dict()
     if json:
         print_json({**summary, "about": source.about, "path": str(source.path)})
         return
@@ -123,13 +125,15 @@ def import_file(
     from ...benchmarks_data.importers import import_table
 
     require_suffix(target, (".h5", ".hdf5"))
+    require_writable(target)
     options = {}
     for text in option or []:
         name, equals, value = text.partition("=")
         if not equals:
             raise InvalidDataError(f"expected --option NAME=VALUE, got {text!r}")
         options[name] = value
-    table = import_table(format, source, target, **options)
+    with working(f"converting {source.name}"):
+        table = import_table(format, source, target, **options)
     if json:
         print_json({"table": str(target), "architectures": len(table), "metrics": list(table.metrics)})
     else:
@@ -140,6 +144,7 @@ def import_file(
 def export(
     table: TableArgument,
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="The .csv or .json file to write.")],
+    json: JsonOption = False,
 ) -> None:
     """Write a table as tidy CSV (one line a value) or JSON; `table import` reads both back.
 
@@ -150,6 +155,11 @@ def export(
     from ...benchmarks_data import load_table
 
     suffix = require_suffix(target, (".csv", ".json"))
+    require_writable(target)
     source = load_table(table)
-    {".csv": source.to_csv, ".json": source.to_json}[suffix](target)
-    print(target)
+    with working(f"writing {target.name}"):
+        {".csv": source.to_csv, ".json": source.to_json}[suffix](target)
+    if json:
+        print_json({"file": str(target), "architectures": len(source), "metrics": list(source.metrics)})
+    else:
+        print(target)

@@ -1,0 +1,145 @@
+"""`archcast fit` and `archcast predict`: models know what they forecast, and bad input leaves nothing behind."""
+
+import csv
+import io
+import json
+import sys
+
+import archcast
+import numpy as np
+import pytest
+from archcast.tools.cli import main
+
+METRIC = "cifar10/test_accuracy"
+CELLS = archcast.get_space("nasbench201").sample(8, seed=0).strings()
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch):
+    def run(*arguments, text=""):
+        monkeypatch.setattr(sys, "argv", ["archcast", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return ended.value.code or 0, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def refused(cli):
+    def check(message, *arguments, text=""):
+        code, out, err = cli(*arguments, text=text)
+        assert (code, out) == (2, "")
+        assert err.startswith("archcast: error: ")
+        assert err.count("\n") == 1
+        assert message in err
+
+    return check
+
+
+@pytest.fixture
+def trainings(tmp_path):
+    def write(values, name="mine.csv", cells=CELLS):
+        lines = [f"{cell},{value}" for cell, value in zip(cells, values, strict=True)]
+        (tmp_path / name).write_text("\n".join(["architecture,loss [nat]", *lines]) + "\n")
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A model fitted in Python, which knows nothing of its metric."""
+    table = archcast.load_table("nasbench201")
+    y = table.values(METRIC, epoch=200)
+    predictor = archcast.make_predictor("ridge@adjacency").fit(table.architectures[:60], y[:60])
+    predictor.save(tmp_path / "model.archcast")
+    return tmp_path / "model.archcast"
+
+
+def fit_data(path, target, *more):
+    usual = ["fit", "--data", path, "--space", "nasbench201", "--metric", "loss", "-p", "ridge@adjacency"]
+    return [*usual, "-o", target, *more]
+
+
+def test_fit_notes_what_the_model_forecasts(cli, tmp_path):
+    target = tmp_path / "r.archcast"
+    arguments = ["--table", "nasbench201", "-m", METRIC, "-n", "40", "-p", "ridge@adjacency", "-o", target]
+    code, out, err = cli("fit", *arguments, "--epoch", "200", "--json")
+    assert (code, err) == (0, "")
+    known = {"table": "nasbench201", "metric": METRIC, "epoch": 200, "unit": "%", "direction": "higher"}
+    assert json.loads(out).items() >= known.items()
+    assert archcast.load_predictor(target).metadata_ == known
+    out = cli("predict", target, *CELLS[:2])[1]
+    assert out.splitlines()[0] == f"{METRIC} in %, epoch 200, higher is better"
+
+
+def test_own_trainings_rank_by_their_direction(cli, refused, trainings, tmp_path):
+    target = tmp_path / "mine.archcast"
+    data = trainings([0.1, 0.9, 0.5, 0.2, 0.8, 0.4, 0.3, 0.6])
+    assert cli(*fit_data(data, target, "--direction", "lower"))[0] == 0
+    records = json.loads(cli("predict", target, "--all", "--top", "3", "--json")[1])
+    assert [record["rank"] for record in records] == [1, 2, 3]
+    means = archcast.load_predictor(target).predict(archcast.get_space("nasbench201").enumerate())
+    assert records[0]["mean"] == pytest.approx(means.min())
+    refused("lower values of mine/loss are better", "predict", target, CELLS[0], "--direction", "higher")
+
+
+def test_arguments_file_and_standard_input_agree(cli, model, tmp_path):
+    (tmp_path / "cells.txt").write_text("\n".join(CELLS) + "\n")
+    expected = json.loads(cli("predict", model, *CELLS, "--json")[1])
+    assert json.loads(cli("predict", model, "--file", tmp_path / "cells.txt", "--json")[1]) == expected
+    assert json.loads(cli("predict", model, "-", "--format", "json", text="\n".join(CELLS))[1]) == expected
+    rows = list(csv.DictReader(io.StringIO(cli("predict", model, *CELLS, "--format", "csv")[1])))
+    assert [row["architecture"] for row in rows] == CELLS
+    np.testing.assert_allclose([float(row["mean"]) for row in rows], [record["mean"] for record in expected])
+    assert sorted(record["rank"] for record in expected) == list(range(1, 9))
+
+
+def test_a_model_that_knows_no_metric_takes_the_direction(cli, model):
+    high = json.loads(cli("predict", model, *CELLS, "--json")[1])
+    low = json.loads(cli("predict", model, *CELLS, "--json", "--direction", "lower")[1])
+    assert max(high, key=lambda r: r["mean"])["rank"] == 1
+    assert min(low, key=lambda r: r["mean"])["rank"] == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [([0.5] * 8, "must not all be equal"), (["inf", 1, 2, 3, 4, 5, 6, 7], "inf"), (["nan"] * 8, "at least 2 observations")],
+)
+def test_useless_targets(refused, trainings, tmp_path, values, message):
+    data, target = trainings(values), tmp_path / "m.archcast"
+    refused(message, *fit_data(data, target, "--direction", "lower"))
+    assert sorted(tmp_path.iterdir()) == [data]
+
+
+def test_bad_requests_leave_nothing_behind(refused, trainings, tmp_path):
+    data, target = trainings(range(8)), tmp_path / "m.archcast"
+    usual = ["fit", "-m", METRIC, "-p", "ridge@adjacency", "-o", target]
+    refused("either --table or --data, got neither", *usual)
+    refused("either --table or --data, got both", *usual, "--table", "nasbench201", "--data", data)
+    refused("expected --space with --data", *usual, "--data", data)
+    refused("must be said once", *fit_data(data, target))
+    refused("did you mean 'nasbench201'", *usual, "--table", "nasbench20")
+    refused("no metric 'cifar10/taste'", "fit", "-t", "nasbench201", "-m", "cifar10/taste", "-o", target)
+    refused("did you mean 'ridge'", *usual[:3], "-o", target, "-t", "nasbench201", "-p", "rigde")
+    refused("expected --n of at most 15625", *usual, "--table", "nasbench201", "--n", "20000")
+    refused("there is no folder", *usual[:-1], tmp_path / "no" / "m", "--table", "nasbench201")
+    twice = trainings([1, 2], "twice.csv", cells=[CELLS[0]] * 2)
+    refused("twice", *fit_data(twice, target, "--direction", "lower"))
+    assert sorted(tmp_path.iterdir()) == [data, twice]
+
+
+def test_bad_models_and_architectures(refused, model, tmp_path):
+    content = model.read_bytes()
+    (tmp_path / "cut").write_bytes(content[:200])
+    refused("truncated", "predict", tmp_path / "cut", CELLS[0])
+    (tmp_path / "run").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
+    refused("not a saved predictor", "predict", tmp_path / "run", CELLS[0])
+    refused("No such file", "predict", tmp_path / "none", CELLS[0])
+    refused("conv_9x9", "predict", model, CELLS[0].replace(CELLS[0].split("~")[0][1:], "conv_9x9", 1))
+    refused("argument", "predict", model, "8:16:24:64:40")
+    refused("either --all or architectures", "predict", model, CELLS[0], "--all")
+    refused("got none", "predict", model)

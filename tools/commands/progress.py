@@ -1,0 +1,25 @@
+"""Signs of life on standard error while something long runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def working(message: str) -> Iterator[None]:
+    """Show a spinner with `message` while the block runs, where standard error is a terminal; else nothing.
+
+    Standard output is never written to, so that what a program reads from it is the same with and without a terminal.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(message, total=None)
+        yield
