@@ -13,6 +13,29 @@ SEARCHERS = Registry(
     "searcher",
     {
         "random": Entry(".searchers.random_search:RandomSearch", "random architectures, the baseline"),
+        "bo": Entry(
+            ".searchers.bayesian_optimization:BayesianOptimization", "Gaussian process, log expected improvement"
+        ),
+        "bo_ucb": Entry(
+            ".searchers.bayesian_optimization:BayesianOptimization",
+            "Gaussian process, upper confidence bound",
+            {"acquisition": "ucb"},
+        ),
+        "bo_thompson": Entry(
+            ".searchers.bayesian_optimization:BayesianOptimization",
+            "Gaussian process, Thompson sampling from the joint posterior",
+            {"acquisition": "thompson"},
+        ),
+        "bo_pi": Entry(
+            ".searchers.bayesian_optimization:BayesianOptimization",
+            "Gaussian process, probability of improvement",
+            {"acquisition": "pi"},
+        ),
+        "bo_mes": Entry(
+            ".searchers.bayesian_optimization:BayesianOptimization",
+            "Gaussian process, max-value entropy search",
+            {"acquisition": "mes"},
+        ),
     },
 )
 register_searcher = SEARCHERS.register

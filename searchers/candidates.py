@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from functools import cached_property
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..spaces import Architectures, SearchSpace
+from ..spaces.base import ENUMERABLE
 from ..spaces.hashing import row_keys
 from .history import History
 
@@ -48,6 +50,28 @@ class CandidateSet:
         slot = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
         return np.where(ordered[slot] == keys, order[slot], -1)
 
+    @cached_property
+    def _classes(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        """Return the first row of each class, the class of each row, rows sorted by class, and class sizes."""
+        _, first, inverse, counts = np.unique(self.keys, return_index=True, return_inverse=True, return_counts=True)
+        return first, inverse.astype(np.intp), np.argsort(inverse, kind="stable"), counts
+
+    @cached_property
+    def representatives(self) -> Architectures:
+        """One architecture of each canonical class, `(c,)`."""
+        return self.architectures[self._classes[0]]
+
+    def unseen_classes(self, history: History) -> NDArray[np.bool_]:
+        """Return which classes, in the order of `representatives`, hold no trial."""
+        return ~np.isin(self.keys[self._classes[0]], history.keys)
+
+    def members(self, classes: NDArray[np.intp], rng: np.random.Generator) -> Architectures:
+        """Return a random member of each class: isomorphic twins are told apart by chance alone."""
+        _, _, order, counts = self._classes
+        starts = np.cumsum(counts) - counts
+        rows = order[starts[classes] + rng.integers(0, counts[classes])]
+        return self.architectures[rows]
+
     def unseen(self, history: History) -> NDArray[np.intp]:
         """Return the rows that are canonically equal to no trial."""
         return np.flatnonzero(~np.isin(self.keys, history.keys))
@@ -58,8 +82,13 @@ _CACHE: OrderedDict[tuple[SearchSpace, Architectures | None], CandidateSet] = Or
 
 def is_whole(history: History) -> bool:
     """Return whether all candidates of a search are looked at, rather than a sample of them."""
-    size = history.space.size
-    return history.pool is not None or (size is not None and size <= WHOLE)
+    return history.pool is not None or is_small(history.space)
+
+
+def is_small(space: SearchSpace) -> bool:
+    """Return whether a space can be enumerated and looked at whole."""
+    combinations = math.prod(space.cardinalities.tolist())
+    return space.size is not None and space.size <= WHOLE and combinations <= ENUMERABLE
 
 
 def candidate_set(history: History) -> CandidateSet:
