@@ -6,14 +6,13 @@ import csv
 import io
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ArchcastError, InvalidDataError, MissingDependencyError
+from ..errors import InvalidDataError, MissingDependencyError
+from ..files import write_whole
 from .cache import json_line
 
 
@@ -76,7 +75,7 @@ class Records:
 
         stream = io.BytesIO()
         parquet.write_table(pyarrow.Table.from_pylist(self.records), stream)
-        _write_bytes(stream.getvalue(), Path(path))
+        write_whole(Path(path), stream.getvalue())
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -120,23 +119,5 @@ def _cell(value: Any) -> Any:
 
 def _write_text(content: str, path: str | Path | None) -> str:
     if path is not None:
-        _write_bytes(content.encode(), Path(path))
+        write_whole(Path(path), content.encode())
     return content
-
-
-def _write_bytes(content: bytes, path: Path) -> None:
-    """Write a file whole or not at all."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            mask = os.umask(0)
-            os.umask(mask)
-            Path(temporary).chmod(0o666 & ~mask)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ArchcastError(f"cannot write {str(path)!r}: {error.strerror}") from None

@@ -14,12 +14,10 @@ and careless edits; they are no signature.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
 import os
-import secrets
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -34,6 +32,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._version import __version__
 from ..encoders import ENCODERS, Columns, ConcatenatedEncoder, Encoder, make_encoder
 from ..errors import ArchcastError, InvalidDataError, ModelFormatError
+from ..files import replacing
 from ..spaces import space_from_spec
 from . import PREDICTORS
 from .base import Predictor
@@ -57,27 +56,17 @@ def save(predictor: Predictor, path: str | PathLike[str]) -> None:
     sklearn.exceptions.NotFittedError
         If it is not fitted.
     InvalidDataError
-        If its class is not registered, or a parameter cannot be written as JSON.
+        If its class is not registered, a parameter cannot be written as JSON, or nothing can be written to `path`.
     """
     if not isinstance(predictor, Predictor):
         raise InvalidDataError(f"expected a Predictor to save, got {type(predictor).__name__}")
     check_is_fitted(predictor, "_targets")
     members = _members(predictor)
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
-    try:
-        with partial.open("xb") as stream:
-            with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-                for name, content in members.items():
-                    entry = zipfile.ZipInfo(name, _EPOCH)
-                    entry.compress_type = zipfile.ZIP_DEFLATED
-                    archive.writestr(entry, content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
+    with replacing(Path(path)) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content, compresslevel=6)
 
 
 def load(path: str | PathLike[str]) -> Predictor:

@@ -107,7 +107,11 @@ def test_a_model_that_knows_no_metric_takes_the_direction(cli, model):
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [([0.5] * 8, "must not all be equal"), (["inf", 1, 2, 3, 4, 5, 6, 7], "inf"), (["nan"] * 8, "at least 2 observations")],
+    [
+        ([0.5] * 8, "must not all be equal"),
+        (["inf", 1, 2, 3, 4, 5, 6, 7], "inf"),
+        (["nan"] * 8, "at least 2 observations"),
+    ],
 )
 def test_useless_targets(refused, trainings, tmp_path, values, message):
     data, target = trainings(values), tmp_path / "m.archcast"

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from ...errors import InvalidDataError
+from ...files import write_whole
 from .inputs import ArchitectureArguments, ArchitectureFile, JsonOption, SpaceOption, get_space, read_architectures
-from .outputs import as_csv, print_json, require_suffix, require_writable, write_file
+from .outputs import as_csv, print_json, require_suffix, require_writable
 from .progress import working
 
 
@@ -53,7 +54,7 @@ def encode(
     if output and suffix == ".npy":
         stream = io.BytesIO()
         np.save(stream, features, allow_pickle=False)
-        write_file(output, stream.getvalue())
+        write_whole(output, stream.getvalue())
         print(f"{output}: {features.shape[0]} x {features.shape[1]}")
         return
     if json:
@@ -66,7 +67,7 @@ def encode(
     ]
     content = as_csv(records)
     if output:
-        write_file(output, content.encode())
+        write_whole(output, content.encode())
         print(f"{output}: {features.shape[0]} x {features.shape[1]}")
     else:
         typer.echo(content, nl=False)

@@ -8,7 +8,6 @@ import json
 import math
 import os
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -95,28 +94,6 @@ def _show(value: Any) -> str:
     return str(value)
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises
-    ------
-    ArchcastError
-        If it cannot be written.
-    """
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            Path(temporary).chmod(0o666 & ~_umask())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ArchcastError(f"cannot write {path}: {error.strerror}") from None
-
-
 def require_writable(path: Path) -> None:
     """Refuse a path that cannot be written, before anything long is computed for it.
 
@@ -131,12 +108,6 @@ def require_writable(path: Path) -> None:
         raise ArchcastError(f"cannot write {path}: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise ArchcastError(f"cannot write {path}: the folder {path.parent} is read-only")
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def require_suffix(path: Path, expected: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ...errors import InvalidArchitectureError
+from ...files import write_whole
 from .inputs import (
     ArchitectureArguments,
     ArchitectureFile,
@@ -16,7 +17,7 @@ from .inputs import (
     get_space,
     read_architectures,
 )
-from .outputs import Format, print_json, print_records, require_suffix, require_writable, write_file
+from .outputs import Format, print_json, print_records, require_suffix, require_writable
 
 app = typer.Typer(help="Show a search space, sample, draw and validate its architectures.", no_args_is_help=True)
 
@@ -119,7 +120,7 @@ def draw(
     if output is None:
         print(to_dot(batch[0]))
     elif suffix == ".dot":
-        write_file(output, to_dot(batch[0]).encode())
+        write_whole(output, to_dot(batch[0]).encode())
     else:
         from io import BytesIO
 
@@ -131,5 +132,5 @@ def draw(
         figure = axes.get_figure(root=True)
         assert figure is not None
         figure.savefig(picture, format=output.suffix[1:], bbox_inches="tight", dpi=150)
-        write_file(output, picture.getvalue())
+        write_whole(output, picture.getvalue())
         print(output)
