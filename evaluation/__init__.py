@@ -1,10 +1,28 @@
-"""Evaluation: the protocol by which predictors are compared, its measures, reports and plots."""
+"""Evaluation: the protocols by which predictors and searchers are compared, their measures, reports and plots."""
 
 from __future__ import annotations
 
 from .forecasts import Forecast
 from .metrics import evaluate
 from .protocol import ComparisonPlan, compare
+from .replay import replay
 from .reports import Comparison, Interval
+from .search_benchmark import SearchPlan, benchmark
+from .search_problem import SearchProblem
+from .search_report import SearchComparison
+from .trajectories import Trajectory
 
-__all__ = ["Comparison", "ComparisonPlan", "Forecast", "Interval", "compare", "evaluate"]
+__all__ = [
+    "Comparison",
+    "ComparisonPlan",
+    "Forecast",
+    "Interval",
+    "SearchComparison",
+    "SearchPlan",
+    "SearchProblem",
+    "Trajectory",
+    "benchmark",
+    "compare",
+    "evaluate",
+    "replay",
+]

@@ -34,7 +34,7 @@ def labelled_predictors(predictors: Predictors) -> dict[str, Predictor]:
     InvalidDataError
         If an item is something else, a label comes twice, or there is none.
     """
-    found = _labelled("predictor", predictors, Predictor, make_predictor)
+    found = _labelled("predictor", predictors, Predictor, make_predictor)  # type: ignore[type-abstract]
     for predictor in found.values():
         if isinstance(predictor.encoder, str):
             predictor.set_params(encoder=make_encoder(predictor.encoder))
@@ -51,7 +51,7 @@ def labelled_searchers(searchers: Searchers) -> dict[str, Searcher]:
     InvalidDataError
         If an item is something else, a label comes twice, or there is none.
     """
-    return _labelled("searcher", searchers, Searcher, make_searcher)
+    return _labelled("searcher", searchers, Searcher, make_searcher)  # type: ignore[type-abstract]
 
 
 def _labelled(kind: str, given: Any, base: type[T], make: Callable[[str], T]) -> dict[str, T]:

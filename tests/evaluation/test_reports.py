@@ -128,7 +128,7 @@ def test_save_goes_by_the_suffix(comparison, tmp_path):
     assert comparison.save(tmp_path / "a.jsonl").read_text() == comparison.to_jsonl()
     with pytest.raises(InvalidDataError, match=r"ending in \.csv, \.parquet, \.json, \.jsonl, got 'a\.xlsx'"):
         comparison.save(tmp_path / "a.xlsx")
-    with pytest.raises(ArchcastError, match=r"cannot write .*: No such file or directory"):
+    with pytest.raises(ArchcastError, match=r"cannot write .*: its folder does not exist"):
         comparison.save(tmp_path / "nowhere" / "a.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.jsonl"]
 
