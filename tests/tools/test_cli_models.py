@@ -3,40 +3,13 @@
 import csv
 import io
 import json
-import sys
 
 import archcast
 import numpy as np
 import pytest
-from archcast.tools.cli import main
 
 METRIC = "cifar10/test_accuracy"
 CELLS = archcast.get_space("nasbench201").sample(8, seed=0).strings()
-
-
-@pytest.fixture
-def cli(capsys, monkeypatch):
-    def run(*arguments, text=""):
-        monkeypatch.setattr(sys, "argv", ["archcast", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return ended.value.code or 0, said.out, said.err
-
-    return run
-
-
-@pytest.fixture
-def refused(cli):
-    def check(message, *arguments, text=""):
-        code, out, err = cli(*arguments, text=text)
-        assert (code, out) == (2, "")
-        assert err.startswith("archcast: error: ")
-        assert err.count("\n") == 1
-        assert message in err
-
-    return check
 
 
 @pytest.fixture

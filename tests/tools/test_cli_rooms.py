@@ -1,7 +1,7 @@
 """The other commands of `archcast`: what they print, how bad input ends, and what they leave unimported."""
 
-import io
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -10,8 +10,8 @@ from pathlib import Path
 import archcast
 import numpy as np
 import pytest
+from archcast.benchmarks_data import TABLES
 from archcast.spaces import SPACES
-from archcast.tools.cli import main
 
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"
 HEAVY = ("torch", "gpytorch", "xgboost", "sklearn", "matplotlib", "h5py")
@@ -25,31 +25,6 @@ class Runs:
 
     def __reduce__(self):
         return Path.touch, (self.target,)
-
-
-@pytest.fixture
-def cli(capsys, monkeypatch):
-    def run(*arguments, text=""):
-        monkeypatch.setattr(sys, "argv", ["archcast", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return ended.value.code or 0, said.out, said.err
-
-    return run
-
-
-@pytest.fixture
-def refused(cli):
-    def check(message, *arguments, text=""):
-        code, out, err = cli(*arguments, text=text)
-        assert (code, out) == (2, "")
-        assert err.startswith("archcast: error: ")
-        assert err.count("\n") == 1
-        assert message in err
-
-    return check
 
 
 @pytest.mark.parametrize("program", ["import archcast", "from archcast.tools.cli import main; main()"])
@@ -139,3 +114,55 @@ def test_bad_files_leave_nothing_behind(refused, tmp_path):
     refused("there is no folder", "table", "export", "nasbench_graph_cora", tmp_path / "no" / "t.csv")
     refused("there is no folder", "encode", "-s", "nasbench201", CELL, "-o", tmp_path / "no" / "t.csv")
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", TABLES.names())
+def test_every_shipped_table_describes_and_answers_for_itself(cli, name):
+    code, out, _ = cli("table", "info", name, "--json")
+    described = json.loads(out)
+    assert code == 0
+    assert described["about"]["licence"] in ("MIT", "Apache-2.0")
+    assert all(metric["count"] > 0 for metric in described["metrics"])
+    best = next(metric["best"] for metric in described["metrics"] if metric["best"])
+    code, out, _ = cli("table", "query", name, best, "--json")
+    assert code == 0
+    assert json.loads(out)[0]["architecture"] == best
+
+
+def test_twins_answer_for_each_other(cli, refused, tmp_path):
+    table = archcast.load_table("nasbench201")
+    _, classes, sizes = np.unique(table.canonical_keys, return_inverse=True, return_counts=True)
+    first, twin = np.flatnonzero(classes == np.argmax(sizes > 1))[:2]
+    rows = np.setdiff1d(np.arange(200), [twin])
+    alone = table.select(np.union1d(rows, [first])).to_json(tmp_path / "some.json")
+    assert cli("table", "import", "json", alone, tmp_path / "some.h5")[0] == 0
+    asked = str(table.architectures[twin])
+    refused("is not in table", "table", "query", tmp_path / "some.h5", asked)
+    code, out, _ = cli("table", "query", tmp_path / "some.h5", asked, "--twins", "--json")
+    assert code == 0
+    metric = "cifar10/train_accuracy"
+    assert json.loads(out)[0][metric] == pytest.approx(table.values(metric)[first])
+
+
+def test_plugins_are_listed(tmp_path):
+    package = tmp_path / "toy-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[archcast.encoders]\ntoy = toy:Toy\n")
+    (tmp_path / "toy.py").write_text(
+        "from archcast.encoders.adjacency import AdjacencyEncoder\n"
+        "class Toy(AdjacencyEncoder):\n    'A toy of somebody else.'\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    listed = subprocess.run(
+        [sys.executable, "-m", "archcast", "list", "encoders", "--json"],
+        env=environment, cwd=tmp_path, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert {"kind": "encoders", "name": "toy", "summary": "A toy of somebody else."} in json.loads(listed)
+
+
+def test_numbers_of_the_wrong_kind(refused):
+    table = ("compare", "--table", "nasbench201", "--metric", "cifar10/test_accuracy")
+    refused("--n must be integers joined by commas, got 'few'", *table, "--n", "few")
+    refused("--seeds must be integers joined by commas, got 'x'", *table, "--n", "20", "--seeds", "x")
+    refused("20000", *table, "--n", "20000")
