@@ -13,6 +13,15 @@ SEARCHERS = Registry(
     "searcher",
     {
         "random": Entry(".searchers.random_search:RandomSearch", "random architectures, the baseline"),
+        "grid": Entry(".searchers.grid:GridSearch", "an even walk through the space"),
+        "local_search": Entry(".searchers.local_search:LocalSearch", "climbs by single genes, with restarts"),
+        "regularized_evolution": Entry(
+            ".searchers.evolution:RegularizedEvolution", "ageing evolution: mutants of tournament winners"
+        ),
+        "genetic": Entry(".searchers.evolution:GeneticAlgorithm", "crossover and mutation of tournament winners"),
+        "umda": Entry(".searchers.estimation:UMDA", "samples genes by their frequency among the best"),
+        "pbil": Entry(".searchers.estimation:PBIL", "probabilities of genes, moved towards each generation's best"),
+        "tree_eda": Entry(".searchers.estimation:TreeEDA", "samples genes along a tree of dependencies among the best"),
         "bo": Entry(
             ".searchers.bayesian_optimization:BayesianOptimization", "Gaussian process, log expected improvement"
         ),
@@ -36,6 +45,12 @@ SEARCHERS = Registry(
             "Gaussian process, max-value entropy search",
             {"acquisition": "mes"},
         ),
+        "bananas": Entry(".searchers.guided:Bananas", "mutants by independent Thompson sampling on path features"),
+        "npenas": Entry(".searchers.guided:Npenas", "evolution whose mutants are screened by a predictor"),
+        "brp": Entry(".searchers.guided:SuccessiveTopK", "the top of a ranking that is renewed every round"),
+        "hybrid": Entry(".searchers.hybrid:HybridEvolution", "evolution proposes, a Gaussian process selects"),
+        "tpe": Entry(".searchers.tpe:TPE", "tree-structured Parzen estimator of Optuna (extra: optuna)"),
+        "auto": Entry(".searchers.bayesian_optimization:BayesianOptimization", "the best overall by measurement"),
     },
 )
 register_searcher = SEARCHERS.register

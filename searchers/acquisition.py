@@ -50,7 +50,7 @@ def expected_improvement(forecast: Forecast, rng: np.random.Generator) -> Floats
     """
     z = (forecast.mean - forecast.incumbent) / forecast.std
     density = np.exp(-0.5 * z**2 - _LOG_SQRT_2PI)
-    return np.maximum(forecast.std * (density + z * ndtr(z)), 0.0)
+    return np.asarray(np.maximum(forecast.std * (density + z * ndtr(z)), 0.0))
 
 
 def log_expected_improvement(forecast: Forecast, rng: np.random.Generator) -> Floats:

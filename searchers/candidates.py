@@ -59,7 +59,8 @@ class CandidateSet:
     @cached_property
     def representatives(self) -> Architectures:
         """One architecture of each canonical class, `(c,)`."""
-        return self.architectures[self._classes[0]]
+        first: NDArray[np.intp] = self._classes[0]
+        return self.architectures[first]
 
     def unseen_classes(self, history: History) -> NDArray[np.bool_]:
         """Return which classes, in the order of `representatives`, hold no trial."""
@@ -70,7 +71,7 @@ class CandidateSet:
         _, _, order, counts = self._classes
         starts = np.cumsum(counts) - counts
         rows = order[starts[classes] + rng.integers(0, counts[classes])]
-        return self.architectures[rows]
+        return Architectures(self.architectures.space, self.architectures.genotypes[rows])
 
     def unseen(self, history: History) -> NDArray[np.intp]:
         """Return the rows that are canonically equal to no trial."""

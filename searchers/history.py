@@ -234,6 +234,18 @@ class History:
         """The indices of the finished trials, in order."""
         return np.flatnonzero(self.status == Status.FINISHED)
 
+    def first(self, finished: int) -> History:
+        """Return the history of the first so many finished trials, without all others."""
+        rows = self.finished[:finished]
+        return History(
+            self.space,
+            self.architectures[rows],
+            self.values[rows],
+            self.status[rows],
+            self.higher_is_better,
+            self.pool,
+        )
+
     @cached_property
     def pending(self) -> NDArray[np.intp]:
         """The indices of the trials that were asked for and not told yet, in order."""

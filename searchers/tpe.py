@@ -1,0 +1,123 @@
+"""The tree-structured Parzen estimator, through Optuna."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import MissingDependencyError
+from ..spaces import Architectures
+from .base import Searcher, check_number, integer_seed
+from .candidates import random_new
+from .history import History, Status
+from .moves import offspring
+
+if TYPE_CHECKING:
+    import optuna
+
+
+class TPE(Searcher):
+    """Optuna's tree-structured Parzen estimator, with one categorical parameter per gene.
+
+    The history is told to a fresh study in every call: finished trials with their value, pending ones as running, and
+    failed ones as failed. What it proposes that is invalid, or was trained already, is replaced: by a mutant of the
+    proposal, or in a pool by the nearest member.
+
+    Needs the extra `optuna`: `pip install archcast[optuna]`.
+
+    Parameters
+    ----------
+    initial : int
+        Random architectures to begin with.
+    multivariate : bool
+        Model the genes jointly.
+    candidates : int
+        Samples that compete by expected improvement for each proposal.
+
+    Notes
+    -----
+    Bergstra, Bardenet, Bengio and Kegl, "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011. Falkner, Klein
+    and Hutter, "BOHB", ICML 2018, for the multivariate form.
+    """
+
+    def __init__(self, initial: int = 10, *, multivariate: bool = True, candidates: int = 24) -> None:
+        self.initial = initial
+        self.multivariate = multivariate
+        self.candidates = candidates
+
+    def _propose(self, history: History, n: int, rng: np.random.Generator) -> Architectures:
+        check_number("initial", self.initial, 1, integer=True)
+        check_number("candidates", self.candidates, 1, integer=True)
+        optuna = _import_optuna()
+        if len(history) < self.initial or not len(history.finished):
+            return random_new(history, n, rng)
+        study, choices = self._study(optuna, history, integer_seed(rng))
+        space = history.space
+
+        def breed(count: int, attempt: int) -> Architectures:
+            drawn = []
+            for _ in range(count):
+                parameters = study.ask(choices).params
+                drawn.append([parameters[f"gene{j}"] for j in range(space.dimension)])
+            rows = np.array(drawn, dtype=np.int64)
+            valid = Architectures(space, rows[space.is_valid(rows)])
+            if attempt < 3 or not len(valid):
+                return valid
+            near = space.neighbors(valid)[0]
+            return near[rng.permutation(len(near))[: 4 * count]]
+
+        return offspring(history, n, rng, breed)
+
+    def _study(self, optuna: Any, history: History, seed: int) -> tuple[optuna.Study, dict[str, Any]]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = optuna.samplers.TPESampler(
+                multivariate=self.multivariate,
+                n_startup_trials=0,
+                n_ei_candidates=self.candidates,
+                constant_liar=True,
+                seed=seed,
+            )
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        try:
+            study = optuna.create_study(
+                direction="maximize" if history.higher_is_better else "minimize", sampler=sampler
+            )
+        finally:
+            optuna.logging.set_verbosity(verbosity)
+        choices = {
+            f"gene{j}": optuna.distributions.CategoricalDistribution(list(range(cardinality)))
+            for j, cardinality in enumerate(history.space.cardinalities.tolist())
+        }
+        states = {
+            Status.PENDING: optuna.trial.TrialState.RUNNING,
+            Status.FINISHED: optuna.trial.TrialState.COMPLETE,
+            Status.FAILED: optuna.trial.TrialState.FAIL,
+        }
+        trials = []
+        for genotype, value, status in zip(
+            history.architectures.genotypes.tolist(), history.values.tolist(), history.status.tolist(), strict=True
+        ):
+            trials.append(
+                optuna.trial.create_trial(
+                    state=states[Status(status)],
+                    value=value if status == Status.FINISHED else None,
+                    params={f"gene{j}": gene for j, gene in enumerate(genotype)},
+                    distributions=choices,
+                )
+            )
+        study.add_trials(trials)
+        return study, choices
+
+
+def _import_optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as error:
+        raise MissingDependencyError(
+            "the searcher 'tpe' needs the package optuna: pip install archcast[optuna]"
+        ) from error
+    return optuna
