@@ -11,7 +11,7 @@ from .spaces import Architecture, Architectures, GraphBatch, SearchSpace, get_sp
 if TYPE_CHECKING:
     from .benchmarks_data import Table, load_table
     from .encoders import Encoder, make_encoder, register_encoder
-    from .evaluation import compare
+    from .evaluation import benchmark, compare, replay
     from .predictors import Predictor, load_predictor, make_predictor, register_predictor
     from .searchers import History, Searcher, make_searcher, register_searcher
 
@@ -21,6 +21,7 @@ _LAZY = {
     "Predictor": ".predictors",
     "Searcher": ".searchers",
     "Table": ".benchmarks_data",
+    "benchmark": ".evaluation",
     "compare": ".evaluation",
     "load_predictor": ".predictors",
     "load_table": ".benchmarks_data",
@@ -30,6 +31,7 @@ _LAZY = {
     "register_encoder": ".encoders",
     "register_predictor": ".predictors",
     "register_searcher": ".searchers",
+    "replay": ".evaluation",
 }
 """Public names whose rooms cost an import: it is paid when the name is first used."""
 
@@ -55,6 +57,7 @@ __all__ = [
     "Searcher",
     "Table",
     "__version__",
+    "benchmark",
     "compare",
     "get_space",
     "load_predictor",
@@ -66,4 +69,5 @@ __all__ = [
     "register_predictor",
     "register_searcher",
     "register_space",
+    "replay",
 ]

@@ -42,3 +42,9 @@ def measure_label(measure: str, unit: str = "") -> str:
 def unit_name(unit: str) -> str:
     """Return the unit as people read it next to a number."""
     return {"%": "% points"}.get(unit, unit)
+
+
+def amount(value: float, unit: str) -> str:
+    """Return a number with its unit as people read it; a fraction needs none."""
+    name = "" if unit == "fraction" else unit_name(unit)
+    return f"{value:g} {name}".rstrip()

@@ -28,7 +28,9 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """The colours of Okabe and Ito, which people with any colour vision tell apart; yellow is left out as too pale."""
 
 _MARKERS = "osD^vP*X"
-_DASHES: tuple[Any, ...] = ("-", "--", "-.", ":")
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":")
+"""Line styles, for more lines than colours."""
+
 _FEW = 400
 """Up to so many architectures each gets an error bar; above, the density of points is drawn."""
 
@@ -53,7 +55,7 @@ def plot_measure(comparison: Comparison, measure: str = "kendall_tau") -> Figure
         If it exists for no predictor.
     """
     first = comparison.records[0]
-    figure, axes = _figure((7.0, 4.6))
+    figure, axes = new_figure((7.0, 4.6))
     lines = []
     for predictor in comparison.predictors:
         own = [n for n in comparison.sizes if _has(comparison, predictor, n)]
@@ -73,7 +75,7 @@ def plot_measure(comparison: Comparison, measure: str = "kendall_tau") -> Figure
             means,
             color=colour,
             marker=_MARKERS[place % len(_MARKERS)],
-            linestyle=_DASHES[place // len(PALETTE) % len(_DASHES)],
+            linestyle=DASHES[place // len(PALETTE) % len(DASHES)],
             label=predictor,
             linewidth=1.8,
             markersize=5.5,
@@ -111,7 +113,7 @@ def plot_forecast(forecast: Forecast) -> Figure:
     truth, mean, quantiles = _known(forecast)
     low, high = _window(truth, mean, forecast.higher_is_better)
     outside = int(((truth < low) | (truth > high) | (mean < low) | (mean > high)).sum())
-    figure, axes = _figure((5.8, 5.2))
+    figure, axes = new_figure((5.8, 5.2))
     axes.set_xlim(low, high)
     axes.set_ylim(low, high)
     axes.set_aspect("equal")
@@ -175,7 +177,7 @@ def plot_reliability(forecasts: Forecast | Sequence[Forecast]) -> Figure:
     listed = list(forecasts) if isinstance(forecasts, Sequence) else [forecasts]
     if not listed:
         raise InvalidDataError("expected at least one forecast to draw, got none")
-    figure, axes = _figure((5.4, 5.0))
+    figure, axes = new_figure((5.4, 5.0))
     axes.plot([0, 100], [0, 100], color="0.45", linewidth=1.2, linestyle="--", label="calibrated")
     for place, forecast in enumerate(listed):
         known = ~np.isnan(forecast.truth)
@@ -187,7 +189,7 @@ def plot_reliability(forecasts: Forecast | Sequence[Forecast]) -> Figure:
             100 * observed,
             color=PALETTE[place % len(PALETTE)],
             marker=_MARKERS[place % len(_MARKERS)],
-            linestyle=_DASHES[place // len(PALETTE) % len(_DASHES)],
+            linestyle=DASHES[place // len(PALETTE) % len(DASHES)],
             markersize=4,
             linewidth=1.5,
             label=f"{forecast.predictor}, n = {forecast.n} (mean distance {100 * error:.1f} %)",
@@ -202,7 +204,8 @@ def plot_reliability(forecasts: Forecast | Sequence[Forecast]) -> Figure:
     return figure
 
 
-def _figure(size: tuple[float, float]) -> tuple[Figure, Axes]:
+def new_figure(size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """Return an empty figure of `size` inches, and its axes in the common style."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, dpi=150, layout="constrained")

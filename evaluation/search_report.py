@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidDataError, UnknownNameError
-from .labels import unit_name
+from .labels import amount, unit_name
 from .records import Records
 from .significance import ALPHA, PairTest, RankTest, average_ranks, pairwise
 from .trajectories import at_times
@@ -207,16 +207,16 @@ class SearchComparison(Records):
         from rich.table import Table as RichTable
 
         first = next(record for record in self.records if record["problem"] == problem)
-        unit = f" in {unit_name(first['unit'])}" if first["unit"] else ""
+        unit = f" in {unit_name(first['unit'])}" if first["unit"] not in ("", "fraction") else ""
         table = RichTable(
-            title=f"{problem}: median regret{unit} after so many queries",
+            title=f"{problem}: median regret{unit}",
             title_justify="left",
             caption=self._caption(problem, first),
             caption_justify="left",
         )
         table.add_column("searcher", overflow="fold")
         for value in shown:
-            table.add_column(str(value), justify="right", no_wrap=True)
+            table.add_column(f"@{value}", justify="right", no_wrap=True)
         table.add_column("target: median", justify="right", no_wrap=True)
         table.add_column("90 %", justify="right", no_wrap=True)
         table.add_column("met by", justify="right", no_wrap=True)
@@ -249,8 +249,7 @@ class SearchComparison(Records):
             epoch = "" if first["select_epoch"] is None else f", epoch {first['select_epoch']}"
             lines.append(f"incumbents are selected by {first['select_metric']}{epoch}")
         if first["tolerance"]:
-            unit = f" {unit_name(first['unit'])}" if first["unit"] else ""
-            lines.append(f"target: regret of at most {first['tolerance']:g}{unit}")
+            lines.append(f"target: regret of at most {amount(first['tolerance'], first['unit'])}")
         else:
             lines.append("target: no regret")
         if first["workers"] > 1 or first["batch"] > 1:

@@ -13,7 +13,7 @@ import typer
 
 from .._version import __version__
 from ..errors import ArchcastError
-from .commands import compare, encode, listing, model, space, table
+from .commands import benchmark, compare, encode, listing, model, space, table
 
 app = typer.Typer(
     name="archcast",
@@ -31,6 +31,7 @@ app.command("encode")(encode.encode)
 app.command("fit")(model.fit)
 app.command("predict")(model.predict)
 app.command("compare")(compare.compare)
+app.command("benchmark")(benchmark.benchmark)
 
 
 def _print_version(requested: bool) -> None:

@@ -68,7 +68,7 @@ def test_seeds_may_be_listed():
         (["--metric", "cifar10/taste"], UnknownNameError, "no metric 'cifar10/taste'"),
         (["--n", "15624"], InvalidDataError, "n must leave 2 architectures to test on, got 15624 of 15625"),
         (["--output", "runs.xlsx"], InvalidDataError, "got 'runs.xlsx'"),
-        (["--output", "/nowhere/runs.csv"], ArchcastError, "folder /nowhere does not exist"),
+        (["--output", "/nowhere/runs.csv"], ArchcastError, "there is no folder /nowhere"),
         (["--plot", "/dev/null/x"], ArchcastError, "cannot make the folder /dev/null/x"),
     ],
 )

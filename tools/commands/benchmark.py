@@ -1,0 +1,141 @@
+"""`archcast benchmark`: searchers compared by replay from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...errors import InvalidDataError
+from .inputs import JsonOption
+from .runs import CacheOption, JobsOption, OutputOption, PlotOption, execute, require_output, seed_list
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ...evaluation import SearchComparison, SearchProblem
+
+
+def benchmark(
+    table: Annotated[
+        list[str],
+        typer.Option(
+            "--table",
+            "-t",
+            help="A shipped table or the path of an .h5 file, repeatable; TABLE:METRIC[@EPOCH] gives it a metric of "
+            "its own.",
+        ),
+    ],
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", "-m", help="What is searched for in tables without a metric of their own."),
+    ] = None,
+    epoch: Annotated[int | None, typer.Option(help="The epoch of --metric; the last if left out.")] = None,
+    searcher: Annotated[
+        list[str] | None,
+        typer.Option("--searcher", help="A searcher, repeatable; auto, regularized_evolution and random by default."),
+    ] = None,
+    budget: Annotated[int, typer.Option("--budget", "-b", help="Queries of each run.")] = 150,
+    seeds: Annotated[str, typer.Option(help="How many runs; or which, joined by commas ('7,' is seed 7).")] = "30",
+    select_metric: Annotated[
+        str | None,
+        typer.Option(
+            help="METRIC[@EPOCH] that searchers are told and that selects the incumbent, e.g. a validation accuracy; "
+            "without a slash, of the data set of the metric that they are judged by."
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", "-w", help="Simulated trainings that go on at once.")] = 1,
+    batch: Annotated[int, typer.Option(help="Architectures that a searcher is asked for at once.")] = 1,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Regret that meets the target; 0.05 points of accuracy if left out, none for other units."),
+    ] = None,
+    jobs: JobsOption = 1,
+    cache: CacheOption = None,
+    output: OutputOption = None,
+    plot: PlotOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare searchers by replay: how fast their regret falls on tables, query by query, over seeds.
+
+    A query costs the seconds that the table knows for a training, or else 1. Results do not depend on --jobs, except
+    for the seconds that searchers take. With --json one object a run is printed as soon as the run is finished.
+    Pictures: regret over queries for each table, and over simulated time where costs are known or several workers
+    train; the critical-difference diagram.
+
+    Examples:
+
+        archcast benchmark --table nasbench201 --metric cifar10/test_accuracy --epoch 200 --searcher auto
+        --searcher regularized_evolution --budget 150 --seeds 30 --json
+
+        archcast benchmark -t nasbench201:cifar10/test_accuracy@12 -t nasbench_graph_cora:cora/test_accuracy
+        --select-metric valid_accuracy --searcher bo --searcher random --jobs -1 --cache runs.jsonl --plot pictures
+
+        archcast benchmark -t nasbench_nlp -m wikitext2/test_loss --searcher bo --workers 4 --budget 60
+    """
+    from ...evaluation import SearchPlan
+
+    require_output(output)
+    plan = SearchPlan(
+        [_problem(text, metric, epoch, select_metric) for text in table],
+        searchers=searcher or ["auto", "regularized_evolution", "random"],
+        budget=budget,
+        seeds=seed_list(seeds),
+        batch=batch,
+        workers=workers,
+        tolerance=tolerance,
+    )
+    execute(
+        plan,
+        jobs=jobs,
+        cache=cache,
+        output=output,
+        plot=plot,
+        json=json,
+        describe=("search", lambda record: f"{record['searcher']} on {record['problem']}, seed {record['seed']}"),
+        draw=_draw,
+    )
+
+
+def _problem(text: str, metric: str | None, epoch: int | None, select: str | None) -> SearchProblem:
+    """Return the problem of one `--table`."""
+    from ...evaluation import SearchProblem
+
+    table, colon, own = text.rpartition(":")
+    if colon and "/" in own and not Path(text).is_file():
+        metric, epoch = _metric("--table", own)
+    else:
+        table = text
+    if metric is None:
+        raise InvalidDataError(f"expected --metric, or --table {text}:METRIC[@EPOCH], to say what to search for")
+    selected, at = (None, None) if select is None else _metric("--select-metric", select)
+    if selected is not None and "/" not in selected:
+        selected = f"{metric.partition('/')[0]}/{selected}"
+    return SearchProblem.of(table, metric, epoch=epoch, select_metric=selected, select_epoch=at)
+
+
+def _metric(option: str, text: str) -> tuple[str, int | None]:
+    """Return the metric and the epoch of `METRIC[@EPOCH]`."""
+    metric, at, epoch = text.rpartition("@")
+    if not at:
+        return text, None
+    if not epoch.isdecimal():
+        raise InvalidDataError(f"{option} must name an integer epoch after '@', got {text!r}")
+    return metric, int(epoch)
+
+
+def _draw(comparison: SearchComparison) -> dict[str, Figure]:
+    from ...evaluation.search_plots import plot_ranks, plot_regret
+
+    figures = {}
+    for problem in comparison.problems:
+        figures[f"regret_{problem}"] = plot_regret(comparison, problem)
+        run = comparison.runs(comparison.searchers[0], problem)[0]
+        if run["time_unit"] == "s" or run["workers"] > 1:  # else it is the same picture
+            figures[f"regret_over_time_{problem}"] = plot_regret(comparison, problem, over="time")
+    several = len(comparison.problems) > 1
+    if len(comparison.searchers) > 1:
+        title = "" if several else comparison.problems[0]
+        figures["ranks"] = plot_ranks(comparison.ranks(), title=title, blocks="problems" if several else "seeds")
+    return figures
