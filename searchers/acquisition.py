@@ -140,9 +140,10 @@ def gumbel_maxima(mean: Floats, std: Floats, samples: int, rng: np.random.Genera
 
 def _quantile_of_maximum(mean: Floats, std: Floats, level: float) -> float:
     """Return where `prod_i Phi((y - mean_i) / std_i) = level`, by bisection."""
-    # Only candidates that can reach the lower bound matter: the maximum is above the best mean half the time at least.
-    low, high = float((mean - 8 * std).max()), float((mean + 8 * std).max())
-    chance = mean + 9 * std > low
+    # The maximum is below any candidate's mean - std with a probability of at most Phi(-1) = 0.16, less than any level
+    # asked for; candidates that cannot come near that bound do not matter.
+    low, high = float((mean - std).max()), float((mean + 8 * std).max())
+    chance = mean + 7 * std > low
     mean, std = mean[chance], std[chance]
     for _ in range(40):
         middle = 0.5 * (low + high)

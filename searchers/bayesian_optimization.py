@@ -66,7 +66,7 @@ class BayesianOptimization(Searcher):
         acquisition: str | Acquisition = "log_ei",
         *,
         acquisition_options: Mapping[str, Any] | None = None,
-        initial: int = 10,
+        initial: int = 5,
         target_transform: str = "rank_gaussian",
         refit: float = 0.1,
         pool: int = 1000,
