@@ -1,0 +1,1 @@
+"""Torch networks built from the architectures of a search space."""
