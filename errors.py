@@ -31,6 +31,10 @@ class ModelFormatError(ArchcastError, ValueError):
     """A file is not a readable saved predictor: truncated, tampered with, or written by a newer version."""
 
 
+class JournalError(ArchcastError, RuntimeError):
+    """A journal of trainings cannot be opened or written: locked by another process, damaged, or on a full disk."""
+
+
 class UnsafeFileError(ArchcastError, ValueError):
     """A file asks to run code while it is being read. Nothing of it was executed."""
 
