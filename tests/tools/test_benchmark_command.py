@@ -1,0 +1,113 @@
+"""`archcast benchmark`: what goes to standard output, what to files, and how bad input ends."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+import typer
+from archcast import load_table, replay
+from archcast.errors import ArchcastError, InvalidDataError, UnknownNameError
+from archcast.tools.cli import app as whole
+from archcast.tools.commands.benchmark import benchmark
+from typer.testing import CliRunner
+
+app = typer.Typer()
+app.command()(benchmark)
+USUAL = ["--table", "nasbench201", "--metric", "cifar10/test_accuracy", "--epoch", "200"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [*arguments])
+
+
+def test_json_is_one_object_a_run_and_nothing_else():
+    result = run(*USUAL, "--searcher", "random", "--budget", "15", "--seeds", "3", "--json")
+    assert result.exit_code == 0
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(r["searcher"], r["seed"]) for r in records] == [("random", seed) for seed in range(3)]
+    table = load_table("nasbench201")
+    y = table.values("cifar10/test_accuracy", epoch=200)
+    for record in records:
+        assert record["regret"] == (y.max() - np.maximum.accumulate(y[record["rows"]])).tolist()
+        same = replay(table, "cifar10/test_accuracy", "random", epoch=200, budget=15, seed=record["seed"])
+        assert record["rows"] == same.rows.tolist()
+        assert record["queries_to_target"] is None or record["regret"][record["queries_to_target"] - 1] <= 0.05
+
+
+def test_a_table_for_people_with_two_tables():
+    proteins = "nasbench_graph_proteins:proteins/test_roc_auc"
+    arguments = ["--searcher", "random", "--searcher", "bo", "--budget", "12", "--seeds", "0,1,5"]
+    result = run(*USUAL, "--table", proteins, *arguments)
+    assert result.exit_code == 0
+    assert "nasbench201:cifar10/test_accuracy@200: median regret in % points" in result.stdout
+    assert f"{proteins}: median regret" in result.stdout
+    assert "3 seeds; target: regret of at most 0.0005" in result.stdout
+    assert len(re.findall("Wilcoxon's signed-rank test after 12 queries", result.stdout)) == 2
+    assert "Average ranks over 2 problems" in result.stdout
+
+
+def test_files_and_pictures(tmp_path):
+    output, pictures, cache = tmp_path / "runs.csv", tmp_path / "new" / "pictures", tmp_path / "cache.jsonl"
+    arguments = ["-t", "nasbench_nlp", "-m", "wikitext2/test_loss", "--searcher", "random", "--budget", "8"]
+    arguments += ["--seeds", "2", "--workers", "3", "--json", "--cache", str(cache)]
+    arguments += ["--output", str(output), "--plot", str(pictures)]
+    result = run(*arguments)
+    assert result.exit_code == 0
+    with output.open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [json.loads(row["regret"]) for row in rows] == [json.loads(x)["regret"] for x in result.stdout.splitlines()]
+    assert {path.name for path in pictures.iterdir()} == {
+        "regret_nasbench_nlp_wikitext2_test_loss.png",
+        "regret_over_time_nasbench_nlp_wikitext2_test_loss.png",
+    }
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures.iterdir())
+    assert run(*arguments).stdout == result.stdout  # from the cache, seconds and all
+
+
+def test_the_incumbent_may_be_selected_by_validation():
+    arguments = ["-t", "nasbench201:cifar10/test_accuracy@12", "-t", "nasbench_graph_proteins:proteins/test_roc_auc"]
+    for select in (["valid_accuracy", None], ["cifar10/valid_accuracy@12", 12]):
+        tables = arguments if select[1] is None else arguments[:2]
+        result = run(
+            *tables[:2], "--searcher", "random", "-b", "5", "--seeds", "1", "--json", "--select-metric", select[0]
+        )
+        (record,) = [json.loads(line) for line in result.stdout.splitlines()]
+        assert (record["select_metric"], record["select_epoch"]) == ("cifar10/valid_accuracy", 12)
+    result = run(*arguments, "--searcher", "random", "-b", "5", "--seeds", "1", "--select-metric", "valid_accuracy")
+    assert isinstance(result.exception, UnknownNameError)
+    assert "no metric 'proteins/valid_accuracy'" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["--searcher", "oracle"], UnknownNameError, "unknown searcher 'oracle'"),
+        (["--metric", "cifar10/taste"], UnknownNameError, "no metric 'cifar10/taste'"),
+        (["--table", "nasbench201:cifar10/test_accuracy@late"], InvalidDataError, "integer epoch after '@'"),
+        (["--seeds", "x"], InvalidDataError, "--seeds must be integers"),
+        (["--budget", "0"], InvalidDataError, "budget must be integers of at least 1, got 0"),
+        (["--table", "nasbench201"], InvalidDataError, "comes twice"),
+        (["--output", "runs.xlsx"], InvalidDataError, "got 'runs.xlsx'"),
+        (["--plot", "/dev/null/x"], ArchcastError, "cannot make the folder /dev/null/x"),
+        (["--cache", "/nowhere/runs.jsonl"], InvalidDataError, "the folder of the run file"),
+    ],
+)
+def test_bad_input_is_reported_before_anything_is_run(arguments, error, message):
+    result = run(*USUAL, "--json", "--searcher", "random", *arguments)
+    assert isinstance(result.exception, error)
+    assert message in str(result.exception)
+    assert result.stdout == ""
+
+
+def test_a_metric_is_needed():
+    result = run("--table", "nasbench201", "--searcher", "random")
+    assert isinstance(result.exception, InvalidDataError)
+    assert "expected --metric, or --table nasbench201:METRIC[@EPOCH]" in str(result.exception)
+
+
+def test_it_is_a_command():
+    text = CliRunner().invoke(whole, ["benchmark", "--help"], env={"COLUMNS": "200"}).stdout
+    assert "archcast benchmark --table nasbench201 --metric cifar10/test_accuracy" in text
+    assert "--select-metric" in text
