@@ -99,11 +99,11 @@ def test_joint_draws_have_the_posterior_covariance():
     kernel = Stationary("rbf", "one")
     kernel.setup(X, np.zeros(2, dtype=np.intp))
     posterior = Posterior(kernel, kernel.prior_mean, 0.1, Q).extended(X)
-    draws = np.array([posterior.draw(np.zeros(4), rng) for _ in range(20_000)])
+    draws = np.array([posterior.draw(np.zeros(4), rng) for _ in range(6000)])
     k = kernel.covariance(kernel.prior_mean, Q, X)
     K = kernel.covariance(kernel.prior_mean, X, X) + 0.1 * np.eye(6)
     expected = kernel.covariance(kernel.prior_mean, Q, Q) - k @ np.linalg.solve(K, k.T)
-    np.testing.assert_allclose(np.cov(draws.T), expected, atol=0.02)
+    np.testing.assert_allclose(np.cov(draws.T), expected, atol=0.04)
 
 
 def test_the_surrogate_is_the_predictor_where_hyperparameters_are_fresh():
