@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
@@ -144,7 +144,7 @@ class InProcess(Executor):
     """
 
     def __init__(self) -> None:
-        self._queue: deque[tuple[int, Function, tuple[Any, ...], float | None]] = deque()
+        self._queue: OrderedDict[int, tuple[Function, tuple[Any, ...], float | None]] = OrderedDict()
         self._cancelled: deque[int] = deque()
         self._next = 0
         self._current: int | None = None
@@ -157,7 +157,7 @@ class InProcess(Executor):
         if self._closed:
             raise InvalidDataError("the executor is closed, no call can be submitted to it")
         self._next += 1
-        self._queue.append((self._next, function, arguments, check_timeout(timeout)))
+        self._queue[self._next] = (function, arguments, check_timeout(timeout))
         return self._next
 
     def results(self, on_report: OnReport | None = None) -> Iterator[Outcome]:
@@ -167,10 +167,16 @@ class InProcess(Executor):
                 handle = self._cancelled.popleft()
                 yield Outcome(handle, Status.STOPPED, message="cancelled before it began", began=False)
             if self._queue:
-                yield self._run(*self._queue.popleft(), on_report)
+                handle, call = self._queue.popitem(last=False)
+                yield self._run(handle, *call, on_report)
 
     def _run(
-        self, handle: int, function: Function, arguments: tuple[Any, ...], timeout: float | None, on_report: Any
+        self,
+        handle: int,
+        function: Function,
+        arguments: tuple[Any, ...],
+        timeout: float | None,
+        on_report: OnReport | None,
     ) -> Outcome:
         start = time.perf_counter()
         self._current, self._stopping, self._cancelling = handle, False, False
@@ -178,8 +184,11 @@ class InProcess(Executor):
         def report(payload: Any) -> bool:
             if timeout is not None and time.perf_counter() - start > timeout:
                 raise _TimeUpError
-            if on_report is not None and on_report(handle, payload):
-                self._stopping = True
+            try:
+                if on_report is not None and on_report(handle, payload):
+                    self._stopping = True
+            except Exception as error:  # of whoever asked for the results, not of the training
+                raise _ListenerError(error) from error
             if self._cancelling:
                 raise _CancelledError
             return self._stopping
@@ -193,6 +202,8 @@ class InProcess(Executor):
             status, message = Status.TIMEOUT, f"did not end within {timeout:g} s"
         except _CancelledError:
             status, message = Status.STOPPED, "cancelled"
+        except _ListenerError as error:
+            raise error.cause from None
         except (Exception, SystemExit) as error:
             status, message = describe_failure(error)
         finally:
@@ -204,11 +215,9 @@ class InProcess(Executor):
         if handle == self._current:
             self._cancelling = True
             return True
-        for item in self._queue:
-            if item[0] == handle:
-                self._queue.remove(item)
-                self._cancelled.append(handle)
-                return True
+        if self._queue.pop(handle, None) is not None:
+            self._cancelled.append(handle)
+            return True
         return False
 
     def stop(self, handle: int) -> bool:
@@ -227,6 +236,14 @@ class InProcess(Executor):
 
 class _CancelledError(BaseException):
     """Raised inside a call that was cancelled while it ran."""
+
+
+class _ListenerError(BaseException):
+    """Carries what `on_report` raised past the training that reported."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 @contextlib.contextmanager

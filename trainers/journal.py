@@ -231,7 +231,7 @@ class Journal:
         """Read the lines behind `_end`; leave `_end` behind the last good one."""
         self._file.seek(self._end)
         data = self._file.read()
-        position, number = 0, self._count + 1
+        position = 0
         while position < len(data):
             stop = data.find(b"\n", position) + 1
             entry = _entry(data[position:stop]) if stop else None
@@ -244,9 +244,9 @@ class Journal:
                     raise JournalError(
                         f"journal {str(self.path)!r} is damaged: entry {entry.get('n')} follows entry {self._count}"
                     )
-                self._take(entry, number)
+                self._take(entry)
                 self._count += 1
-            position, number = stop, number + 1
+            position = stop
         self._refuse_damage(data, position)
         self._end += position
         self.repaired = len(data) - position
@@ -276,7 +276,7 @@ class Journal:
                     "restore it from a copy"
                 )
 
-    def _take(self, entry: dict[str, Any], number: int) -> None:
+    def _take(self, entry: dict[str, Any]) -> None:
         try:
             if "record" in entry:
                 record = TrainingRecord.from_dict(entry["record"])
@@ -286,7 +286,9 @@ class Journal:
                 values = {name: math.nan if value is None else value for name, value in item["metrics"].items()}
                 self._note_epoch(item["key"], item["epoch"], values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise JournalError(f"entry {number} of journal {str(self.path)!r} cannot be understood: {error}") from None
+            raise JournalError(
+                f"entry {entry['n']} of journal {str(self.path)!r} cannot be understood: {error}"
+            ) from None
 
     def _note(self, key: str, record: TrainingRecord) -> None:
         self._records[key] = record

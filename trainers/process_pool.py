@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -104,7 +104,7 @@ class ProcessPool(Executor):
         self.memory_limit = memory_limit
         self.threads = threads
         self._processes: list[_Process] = []
-        self._queue: deque[_Call] = deque()
+        self._queue: OrderedDict[int, _Call] = OrderedDict()
         self._ready: deque[Outcome] = deque()
         self._functions: list[Function] = []
         self._packed_functions: list[bytes] = []
@@ -127,7 +127,7 @@ class ProcessPool(Executor):
         except Exception as error:
             raise InvalidDataError(f"the arguments of a call cannot be sent to a worker: {error}") from error
         self._next += 1
-        self._queue.append(_Call(self._next, key, packed, timeout))
+        self._queue[self._next] = _Call(self._next, key, packed, timeout)
         self._dispatch()
         return self._next
 
@@ -145,11 +145,9 @@ class ProcessPool(Executor):
 
     def cancel(self, handle: int) -> bool:
         """Take a call out of the queue, or kill the worker that runs it."""
-        for call in self._queue:
-            if call.handle == handle:
-                self._queue.remove(call)
-                self._ready.append(Outcome(handle, Status.STOPPED, message="cancelled before it began", began=False))
-                return True
+        if self._queue.pop(handle, None) is not None:
+            self._ready.append(Outcome(handle, Status.STOPPED, message="cancelled before it began", began=False))
+            return True
         for process in self._processes:
             if process.call is not None and process.call.handle == handle:
                 self._ready.append(process.call.outcome(Status.STOPPED, "cancelled"))
@@ -204,7 +202,8 @@ class ProcessPool(Executor):
             if free.process.poll() is not None:  # died between two calls: nothing is lost with it
                 self._remove(free)
                 continue
-            call = free.call = self._queue.popleft()
+            _, call = self._queue.popitem(last=False)
+            free.call = call
             call.sent = time.perf_counter()
             free.memory_kills = _memory_kills()
             if call.key not in free.known:

@@ -111,7 +111,7 @@ def stream(
                 curves.pop(request.key, None)
             yield from records
     finally:
-        for handle in list(pending):
+        for handle in reversed(list(pending)):  # the waiting before the running, which would make room for them
             place.cancel(handle)
 
 

@@ -1,0 +1,118 @@
+"""Trainings that workers can import: each takes what a trainer or an executor gives it, and behaves in its own way."""
+
+import os
+import signal
+import time
+
+import numpy as np
+
+
+def double(report, value):
+    return 2 * value
+
+
+def square_after_reports(report, value):
+    for epoch in range(1, 4):
+        report((epoch, value))
+    return value * value
+
+
+def raise_error(report, text):
+    raise ValueError(text)
+
+
+def exit_process(report, status):
+    os._exit(status)
+
+
+def leave(report):
+    raise SystemExit(3)
+
+
+def kill_itself(report):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep(report, seconds):
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def spin_without_reports(report):
+    while True:
+        pass
+
+
+def count_until_stopped(report):
+    epoch = 0
+    while True:
+        epoch += 1
+        if report(epoch):
+            return epoch
+        time.sleep(0.005)
+
+
+def exhaust_memory(report, size):
+    return int(np.ones(size, dtype=np.uint8).sum())
+
+
+def raise_memory_error(report):
+    raise MemoryError
+
+
+def torch_out_of_memory(report):
+    raise RuntimeError("[enforce fail at alloc_cpu.cpp:116] DefaultCPUAllocator: can't allocate memory: you tried ...")
+
+
+def return_unpicklable(report):
+    return (item for item in [1])
+
+
+def worker_settings(report):
+    return os.environ["OMP_NUM_THREADS"], signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+class Counter:
+    """A callable with a state that is large to send."""
+
+    def __init__(self):
+        self.data = np.zeros(3_000_000)
+
+    def __call__(self, report, value):
+        return value + len(self.data)
+
+
+# ---- trainings of users: f(architecture, fidelity, seed, report) ----------------------------------------------------
+
+
+def train_quickly(architecture, fidelity, seed, report):
+    for epoch in range(1, (fidelity.epochs or 3) + 1):
+        loss = (1 + sum(architecture.genotype) + seed) / epoch
+        if report(epoch, {"valid/loss": loss, "valid/accuracy": 1 / (1 + loss)}) == "stop":
+            return None
+    return {"test/accuracy": 0.5, "parameters": 10, "flops": 20}
+
+
+def train_by_seed(architecture, fidelity, seed, report):
+    """Fail in a way of its own for each seed; seed 0 goes well."""
+    report(1, {"valid/loss": 1.0})
+    actions = {
+        1: lambda: raise_error(report, "class 7 of 5"),
+        2: lambda: kill_itself(report),
+        3: lambda: time.sleep(60),
+        4: lambda: raise_memory_error(report),
+        5: lambda: {"valid/loss": float("nan")},
+        6: lambda: {"valid/accuracy": "high"},
+        7: lambda: [0.1],
+    }
+    action = actions.get(seed)
+    result = action() if action else None
+    report(2, {"valid/loss": 0.5})
+    return result
+
+
+def train_with_marks(architecture, fidelity, seed, report):
+    """Leave a mark for each training that is begun, in the folder named in the environment."""
+    with open(os.path.join(os.environ["MARKS"], f"{'_'.join(map(str, architecture.genotype))}-{seed}"), "a") as file:
+        file.write("x")
+    return {"valid/accuracy": seed / 10}
