@@ -33,6 +33,16 @@ def kill_itself(report):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def leave_a_child_and_die(report, path):
+    child = os.fork()
+    if not child:
+        time.sleep(30)
+        os._exit(0)
+    with open(path, "w") as file:
+        file.write(str(child))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def sleep(report, seconds):
     time.sleep(seconds)
     return os.getpid()

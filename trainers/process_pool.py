@@ -27,6 +27,7 @@ _START_SECONDS = 120.0
 """A call whose function and arguments are not unpickled after so long (importing PyTorch takes seconds) has failed."""
 
 _GRACE_SECONDS = 0.3
+_LOOK_SECONDS = 0.5
 _MEMORY_EVENTS = Path("/sys/fs/cgroup/memory.events")
 
 
@@ -243,11 +244,15 @@ class ProcessPool(Executor):
     def _listen(self, busy: list[_Process], on_report: OnReport | None) -> None:
         """Wait until a worker says something, dies or exceeds its time, and take note of it."""
         soonest = min(process.call.deadline() for process in busy if process.call is not None)
-        remaining = max(soonest - time.perf_counter(), 0.0)
-        readable = wait([process.connection for process in busy], None if soonest == float("inf") else remaining)
+        remaining = min(max(soonest - time.perf_counter(), 0.0), _LOOK_SECONDS)
+        readable = wait([process.connection for process in busy], remaining)
         for process in busy:
             if process.connection in readable:
                 self._receive(process, on_report)
+            elif process.call is not None and process.process.poll() is not None and not process.connection.poll(0):
+                # The connection of a dead worker stays open as long as processes live that its training has forked.
+                self._ready.append(process.call.outcome(*self._cause_of_death(process)))
+                self._remove(process)
         now = time.perf_counter()
         for process in busy:
             call = process.call

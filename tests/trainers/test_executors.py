@@ -199,6 +199,14 @@ def test_a_worker_killed_from_outside_while_it_sleeps_is_replaced(pool):
     assert outcomes(pool)[handle].value not in pids
 
 
+def test_a_worker_that_dies_before_processes_of_its_own_is_noticed(pool, tmp_path):
+    handle = pool.submit(functions.leave_a_child_and_die, str(tmp_path / "child"))
+    start = time.perf_counter()
+    assert outcomes(pool)[handle].status is Status.KILLED
+    assert time.perf_counter() - start < 5
+    os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+
+
 def test_an_idle_worker_that_died_costs_nothing():
     with ProcessPool(1) as executor:
         executor.submit(functions.sleep, 0)

@@ -17,6 +17,7 @@ _ROOMS = {
     "searchers": ("...searchers", "SEARCHERS"),
     "tables": ("...benchmarks_data", "TABLES"),
     "importers": ("...benchmarks_data.importers", "IMPORTERS"),
+    "proxies": ("...trainers.proxies", "PROXIES"),
 }
 
 
@@ -24,7 +25,7 @@ def list_components(
     kind: Annotated[str | None, typer.Argument(help=f"One of {', '.join(_ROOMS)}; all if left out.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """List spaces, encoders, predictors, searchers, tables and importers, those of installed plug-ins included.
+    """List spaces, encoders, predictors, searchers, tables, importers and proxies, those of installed plug-ins included.
 
     Examples:
 
