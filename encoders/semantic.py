@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import combinations, product
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidDataError
 from ..spaces import GraphBatch, GraphSchema
 from .base import Columns
-from .flow import direct_ways, distances, over_paths, path_sequences
+from .flow import Flow, direct_ways, distances, most_paths, over_paths, path_sequences
 from .graph import GraphEncoder
 
 _MAX_DEPTH = 8
@@ -70,8 +70,8 @@ class SemanticEncoder(GraphEncoder):
         start = 0
         for part in _parts(graphs.schema, self.max_sequences):
             for block in _blocks(part.of(graphs), part):
-                stop = start + len(block.names)
-                out[:, start:stop] = block.values.reshape(len(out), -1)
+                stop = start + len(block.values)
+                out[:, start:stop] = block.values.T
                 start = stop
 
     def _bytes_per_graph(self, schema: GraphSchema) -> int:
@@ -80,10 +80,10 @@ class SemanticEncoder(GraphEncoder):
 
 @dataclass(frozen=True)
 class _Block:
-    """Columns of one group: their names and values, `(n, ...)`; `as_is` ones are not to be standardised."""
+    """Columns of one group: what they are called, and their values, `(k, n)`; `as_is` ones are not standardised."""
 
     group: str
-    names: Sequence[str]
+    names: Callable[[], Sequence[str]]
     values: NDArray[Any]
     as_is: bool = False
 
@@ -99,6 +99,7 @@ class _Part:
     depth: int
     slots: NDArray[np.intp]
     is_chain: bool
+    most_paths: int
 
     def of(self, graphs: GraphBatch) -> GraphBatch:
         """Return this component of each graph, pruned."""
@@ -157,7 +158,7 @@ def _columns(key: _Hashable, max_sequences: int) -> Columns:
     listed = []
     for part in _parts(schema, max_sequences):
         for block in _blocks(part.of(empty), part):
-            names = (part.prefix + name for name in block.names)
+            names = (part.prefix + name for name in block.names())
             listed.append(Columns.of(names, part.prefix + block.group, indicator=block.as_is))
     return Columns.concatenate(listed)
 
@@ -181,7 +182,7 @@ def _plan(schema: GraphSchema, nodes: NDArray[np.intp], prefix: str, max_sequenc
         graph_feature_names=schema.graph_feature_names if first else (),
     )
     computes = (own.node_operations & (own.roles == "compute")).any(axis=1)
-    depth = max(1, int(distances(own.possible_edges[None], computes[None]).max(initial=0)))
+    depth = max(1, _depth(own, computes))
     kinds = len(_operations(own, "compute"))
     fitting = [size for size in range(1, depth + 1) if sum(kinds**i for i in range(size + 1)) <= max_sequences]
     return _Part(
@@ -191,6 +192,7 @@ def _plan(schema: GraphSchema, nodes: NDArray[np.intp], prefix: str, max_sequenc
         length=max(fitting, default=1),
         depth=min(depth, _MAX_DEPTH),
         slots=np.flatnonzero(computes),
+        most_paths=most_paths(own),
         is_chain=bool((own.possible_edges.sum(axis=0) <= 1).all() and (own.possible_edges.sum(axis=1) <= 1).all()),
     )
 
@@ -200,98 +202,149 @@ def _operations(schema: GraphSchema, *roles: str) -> NDArray[np.intp]:
     return np.flatnonzero(schema.node_operations.any(axis=0) & np.isin(schema.roles, roles))
 
 
+def _depth(schema: GraphSchema, computes: NDArray[np.bool_]) -> int:
+    """Return the most nodes on one path that can compute."""
+    depth = computes.astype(int)
+    for j in range(schema.num_nodes):
+        depth[j] += depth[schema.possible_edges[:, j]].max(initial=0)
+    return int(depth.max(initial=0))
+
+
+_TAMED = np.log2(1 + np.arange(2**16)).astype(np.float32)
+
+
 def _tame(counts: NDArray[Any]) -> NDArray[Any]:
     """Return `log2(1 + |x|)` with the sign of x: keeps 0 and 1, and bounds what grows exponentially with depth."""
+    if counts.dtype.kind == "u":
+        small: NDArray[Any] = _TAMED[counts]
+        return small
     tamed: NDArray[Any] = np.sign(counts) * np.log2(1 + np.abs(counts))
     return tamed
 
 
 def _blocks(graphs: GraphBatch, part: _Part) -> Iterator[_Block]:
     """Yield the columns of pruned graphs, block by block, always in the same order."""
-    schema, operations = graphs.schema, graphs.operations
+    schema, flow = graphs.schema, Flow(graphs)
     kinds, kept = _operations(schema, "compute"), _operations(schema, "compute", "identity")
     names = [schema.vocabulary[i].name for i in kinds]
-    computes = graphs.has_role("compute")
-    is_kind = (operations[:, :, None] == kinds) & computes[:, :, None]
-    is_kept = (operations[:, :, None] == kept) & graphs.mask[:, :, None]
+    is_kind = (flow.operations[:, None] == kinds[:, None]) & flow.computes[:, None]  # (v, kinds, n)
+    is_kept = (flow.operations[:, None] == kept[:, None]) & flow.mask[:, None]
+    steps = np.where(flow.computes, is_kind.argmax(axis=1) if len(kinds) else 0, -1)
 
     # Multisets of operations: where, after what, how deep.
     at, which = np.nonzero(schema.node_operations[:, kept])
-    labels = [f"{schema.node_names[j]} = {schema.vocabulary[kept[k]].name}" for j, k in zip(at, which, strict=True)]
-    yield _Block("position", labels, is_kept[:, at, which], as_is=True)
-    steps = np.where(computes, is_kind.argmax(axis=2) if len(kinds) else 0, -1)
-    sequences = path_sequences(graphs, steps, len(kinds), part.length)
-    labels = [
-        "path " + " > ".join(["input", *sequence, "output"])
-        for size in range(part.length + 1)
-        for sequence in product(names, repeat=size)
-    ]
-    yield _Block("paths", labels, _tame(sequences), as_is=True)
-    direct = direct_ways(graphs)
-    inputs, outputs = graphs.has_role("input"), graphs.has_role("output")
-    parents = np.concatenate([inputs[:, :, None], is_kind], axis=2).astype(np.float32)
-    children = np.concatenate([is_kind, outputs[:, :, None]], axis=2).astype(np.float32)
-    labels = [f"pair {a} > {b}" for a in ["input", *names] for b in [*names, "output"]]
-    yield _Block("pairs", labels, _tame(parents.swapaxes(1, 2) @ direct @ children), as_is=True)
-    backwards = distances(graphs.adjacency.transpose(0, 2, 1)[:, ::-1, ::-1], computes[:, ::-1])[:, ::-1]
-    for side, distance in (("input", distances(graphs.adjacency, computes)), ("output", backwards)):
-        level = np.minimum(distance, part.depth)[:, :, None] == np.arange(1, part.depth + 1)
-        found = level.swapaxes(1, 2).astype(np.float32) @ is_kind.astype(np.float32)
-        labels = [f"{name} {d} from {side}" for d in range(1, part.depth + 1) for name in names]
-        yield _Block("depths", labels, _tame(found), as_is=True)
+    yield _Block("position", partial(_position_names, schema, at, kept[which]), is_kept[at, which], as_is=True)
+    sequences = path_sequences(flow, steps, len(kinds), part.length, part.most_paths)
+    yield _Block("paths", partial(_path_names, names, part.length), _tame(sequences), as_is=True)
+    direct = direct_ways(flow)
+    yield _Block("pairs", partial(_pair_names, names), _tame(_pairs(flow, direct, steps, len(kinds))), as_is=True)
+    for side in ("input", "output"):
+        level = np.minimum(distances(flow, backwards=side == "output"), part.depth)
+        found = flow.zeros(part.depth * len(kinds))
+        _count(found, (level - 1) * len(kinds) + steps, flow.computes)
+        yield _Block("depths", partial(_depth_names, names, part.depth, side), _tame(found), as_is=True)
 
     # Statistics of the graph and over its paths.
-    yield _Block("counts", [f"count {schema.vocabulary[i].name}" for i in kept], is_kept.sum(axis=1))
-    yield from _path_statistics(graphs, part, is_kind, names)
-    feeds, reads = (direct * outputs[:, None, :])[:, :, :], direct * inputs[:, :, None]
-    topology = {
-        "paths": _tame(over_paths(graphs, np.zeros((*operations.shape, 0))).paths),
-        "identity paths": _tame(sequences[:, 0]),
-        "distinct paths": (sequences > 0).sum(axis=1),
-        "edges": direct.sum(axis=(1, 2)),
-        "leaves": (feeds * computes[:, :, None]).sum(axis=(1, 2)),
-        "roots": (reads * computes[:, None, :]).sum(axis=(1, 2)),
-    }
-    yield _Block("topology", list(topology), np.stack(list(topology.values()), axis=1))
-    yield from _node_features(graphs, part, computes)
-    yield _Block("graph", schema.graph_feature_names, graphs.graph_features)
-
-
-def _path_statistics(graphs: GraphBatch, part: _Part, is_kind: NDArray[np.bool_], names: list[str]) -> Iterator[_Block]:
-    """Yield one block for each quantity that adds up along paths."""
-    schema, computes = graphs.schema, graphs.has_role("compute")
-    used = _operations(schema, "compute")
-    traits = sorted({trait for i in used for trait in schema.vocabulary[i].traits})
-    of_operation = np.array(
-        [[operation.traits.get(trait, 0.0) for trait in traits] for operation in schema.vocabulary]
-    ).reshape(len(schema.vocabulary), len(traits))
-    weights = [is_kind, computes[:, :, None], of_operation[graphs.operations] * computes[:, :, None]]
-    labels = [*names, "length", *(f"trait {trait}" for trait in traits)]
-    if not part.is_chain:  # a chain has one path: the totals over its nodes say the same
-        weights.append(graphs.features * computes[:, :, None])
-        labels += schema.feature_names
-    summary = over_paths(graphs, np.concatenate(weights, axis=2, dtype=np.float64))
-    for k, label in enumerate(labels):
-        statistics = {"sum": _tame(summary.total[:, k])}
+    labels = [f"count {schema.vocabulary[i].name}" for i in kept]
+    yield _Block("counts", partial(list, labels), is_kept.sum(axis=0))
+    summary_labels, weights = _path_weights(graphs, part, flow, is_kind, names)
+    summary = over_paths(flow, weights)
+    for k, label in enumerate(summary_labels):
+        statistics = {"sum": _tame(summary.total[k])}
         if not part.is_chain:
-            statistics |= {"max": summary.highest[:, k], "min": summary.lowest[:, k], "mean": summary.mean[:, k]}
+            statistics |= {"max": summary.highest[k], "min": summary.lowest[k], "mean": summary.mean[k]}
         titles = [f"{statistic} of {label} over paths" for statistic in statistics]
-        yield _Block(f"path {label}", titles, np.stack(list(statistics.values()), axis=1))
+        yield _Block(f"path {label}", partial(list, titles), np.stack(list(statistics.values())))
+    topology = {
+        "paths": _tame(summary.paths),
+        "identity paths": _tame(sequences[0]),
+        "distinct paths": (sequences > 0).sum(axis=0),
+        "edges": sum(direct.values(), flow.zeros()),
+        "leaves": sum((w * flow.computes[i] * flow.outputs[j] for (i, j), w in direct.items()), flow.zeros()),
+        "roots": sum((w * flow.inputs[i] * flow.computes[j] for (i, j), w in direct.items()), flow.zeros()),
+    }
+    yield _Block("topology", partial(list, topology), np.stack(list(topology.values())))
+    yield from _node_features(graphs, part, flow)
+    yield _Block("graph", partial(list, schema.graph_feature_names), graphs.graph_features.T)
 
 
-def _node_features(graphs: GraphBatch, part: _Part, computes: NDArray[np.bool_]) -> Iterator[_Block]:
+def _count(totals: NDArray[np.float32], rows: NDArray[np.integer], where: NDArray[Any]) -> None:
+    """Add `where`, `(v, n)`, to the row of `totals`, `(k, n)`, that each node of each graph belongs to."""
+    column = np.arange(totals.shape[1])
+    for row, amount in zip(rows, where, strict=True):
+        if amount.any():
+            totals[np.where(amount > 0, row, 0), column] += amount
+
+
+def _pairs(
+    flow: Flow, direct: dict[tuple[int, int], NDArray[np.float32]], steps: NDArray[np.intp], kinds: int
+) -> NDArray[np.float32]:
+    """Return how often each (parent, child) occurs, `((1 + kinds) ** 2, n)`: inputs first, outputs last."""
+    found = flow.zeros((1 + kinds) ** 2)
+    for (i, j), ways in direct.items():
+        parent = np.where(flow.inputs[i], 0, 1 + steps[i])
+        child = np.where(flow.outputs[j], kinds, steps[j])
+        _count(found, (parent * (1 + kinds) + child)[None], ways[None])
+    return found
+
+
+def _path_weights(
+    graphs: GraphBatch, part: _Part, flow: Flow, is_kind: NDArray[np.bool_], names: list[str]
+) -> tuple[list[str], NDArray[np.float32]]:
+    """Return the quantities that add up along paths, and how much each node adds, `(v, m, n)`."""
+    schema = graphs.schema
+    traits = sorted({trait for i in _operations(schema, "compute") for trait in schema.vocabulary[i].traits})
+    of_operation = np.array(
+        [[operation.traits.get(trait, 0.0) for operation in schema.vocabulary] for trait in traits], dtype=np.float32
+    ).reshape(len(traits), len(schema.vocabulary))
+    labels = [*names, "length", *(f"trait {trait}" for trait in traits)]
+    counted = flow.computes[:, None]
+    weights = [is_kind, counted, of_operation[:, flow.operations].swapaxes(0, 1) * counted]
+    if not part.is_chain:  # a chain has one path: the totals over its nodes say the same
+        weights.append(graphs.features.transpose(1, 2, 0) * counted)
+        labels += schema.feature_names
+    return labels, np.concatenate(weights, axis=1, dtype=np.float32)
+
+
+def _node_features(graphs: GraphBatch, part: _Part, flow: Flow) -> Iterator[_Block]:
     """Yield node features, their pairwise products, the logarithms of these, and the totals over the nodes."""
     single = graphs.schema.feature_names
     if not single:
         return
-    node = (graphs.features * computes[:, :, None])[:, part.slots]
+    node = (graphs.features.transpose(1, 2, 0) * flow.computes[:, None])[part.slots]
     couples = list(combinations(range(len(single)), 2))
-    joint = np.stack([node[:, :, a] * node[:, :, b] for a, b in couples], axis=2) if couples else node[:, :, :0]
+    joint = np.stack([node[:, a] * node[:, b] for a, b in couples], axis=1) if couples else node[:, :0]
     double = [f"{single[a]} x {single[b]}" for a, b in couples]
     slots = [graphs.schema.node_names[j] for j in part.slots]
-    yield _Block("node", [f"{slot} {name}" for slot in slots for name in single], node)
-    yield _Block("products", [f"{slot} {name}" for slot in slots for name in double], joint)
-    yield _Block("log products", [f"log {slot} {name}" for slot in slots for name in double], _tame(joint))
-    everything, both = np.concatenate([node, joint], axis=2), [*single, *double]
-    yield _Block("totals", [f"total {name}" for name in both], everything.sum(axis=1))
-    yield _Block("totals", [f"total log {name}" for name in both], _tame(everything).sum(axis=1))
+    logarithms, n = _tame(joint), len(graphs)
+    yield _Block("node", lambda: [f"{slot} {name}" for slot in slots for name in single], node.reshape(-1, n))
+    yield _Block("products", lambda: [f"{slot} {name}" for slot in slots for name in double], joint.reshape(-1, n))
+    yield _Block(
+        "log products", lambda: [f"log {slot} {name}" for slot in slots for name in double], logarithms.reshape(-1, n)
+    )
+    both = [*single, *double]
+    totals = np.concatenate([node.sum(axis=0), joint.sum(axis=0)])
+    yield _Block("totals", lambda: [f"total {name}" for name in both], totals)
+    logarithms = np.concatenate([_tame(node).sum(axis=0), logarithms.sum(axis=0)])
+    yield _Block("totals", lambda: [f"total log {name}" for name in both], logarithms)
+
+
+# ---- names, made only when they are asked for ---------------------------------------------------------------------
+
+
+def _position_names(schema: GraphSchema, nodes: NDArray[np.intp], operations: NDArray[np.intp]) -> list[str]:
+    pairs = zip(nodes, operations, strict=True)
+    return [f"{schema.node_names[j]} = {schema.vocabulary[o].name}" for j, o in pairs]
+
+
+def _path_names(names: list[str], length: int) -> list[str]:
+    sequences = (sequence for size in range(length + 1) for sequence in product(names, repeat=size))
+    return ["path " + " > ".join(["input", *sequence, "output"]) for sequence in sequences]
+
+
+def _pair_names(names: list[str]) -> list[str]:
+    return [f"pair {a} > {b}" for a in ["input", *names] for b in [*names, "output"]]
+
+
+def _depth_names(names: list[str], depth: int, side: str) -> list[str]:
+    return [f"{name} {d} from {side}" for d in range(1, depth + 1) for name in names]
