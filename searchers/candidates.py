@@ -105,8 +105,13 @@ def candidate_set(history: History) -> CandidateSet:
 
 def first_new(batch: Architectures, keys: NDArray[np.uint64], history: History, n: int) -> Architectures:
     """Return the first `n` of a batch that are canonically distinct and new to the history."""
-    first = np.sort(np.unique(keys, return_index=True)[1])
-    return batch[first[~np.isin(keys[first], history.keys)][:n]]
+    look = max(64, 4 * n)
+    while True:  # mostly the beginning of the batch is enough
+        first = np.sort(np.unique(keys[:look], return_index=True)[1])
+        new = first[~np.isin(keys[first], history.keys)]
+        if len(new) >= n or look >= len(keys):
+            return batch[new[:n]]
+        look *= 8
 
 
 def random_new(history: History, n: int, rng: np.random.Generator) -> Architectures:
