@@ -16,6 +16,8 @@ from .checks import check_choice, check_real
 from .scaling import column_scaling
 
 _GRID = np.linspace(np.log(1e-6), np.log(1e4), 81)
+_LEAST_PENALTY = 1e-12
+"""Columns that never vary leave nothing to choose a penalty by; those that vary have unit deviation."""
 
 
 class LinearPredictor(Predictor):
@@ -68,6 +70,7 @@ class LinearPredictor(Predictor):
         for target in (z - self.centre_).T:
             spectrum = _Spectrum.of(squares, left, target)
             penalty = spectrum.choose(self.criterion) if self.penalty is None else float(self.penalty)
+            penalty = max(penalty, _LEAST_PENALTY)
             variance = (
                 spectrum.evidence_variance(penalty) if self.criterion == "evidence" else spectrum.variance(penalty)
             )

@@ -25,7 +25,7 @@ def list_components(
     kind: Annotated[str | None, typer.Argument(help=f"One of {', '.join(_ROOMS)}; all if left out.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """List spaces, encoders, predictors, searchers, tables, importers and proxies, those of installed plug-ins included.
+    """List what can be named: spaces, encoders, predictors, searchers, tables ...; plug-ins included.
 
     Examples:
 

@@ -1,1 +1,0 @@
-"""Torch networks built from the architectures of a search space."""
