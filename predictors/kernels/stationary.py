@@ -16,13 +16,13 @@ _ROOT3, _ROOT5 = float(np.sqrt(3.0)), float(np.sqrt(5.0))
 
 
 class Radial(NamedTuple):
-    """A correlation as a function of the squared distance, and its derivative by the squared distance.
+    """A correlation as a function of the squared distance, alone and with its derivative by the squared distance.
 
-    `value` overwrites its argument: forecasts evaluate it on matrices that are large and not needed again.
+    Both overwrite their argument: the matrices are large, and not needed again.
     """
 
     value: Callable[[Matrix], Matrix]
-    slope: Callable[[Matrix], Matrix]
+    with_slope: Callable[[Matrix], tuple[Matrix, Matrix]]
 
 
 def _decay(r2: Matrix, root: float) -> tuple[Matrix, Matrix]:
@@ -51,21 +51,31 @@ def _matern52(r2: Matrix) -> Matrix:
     return decay
 
 
-def _slope32(r2: Matrix) -> Matrix:
-    slope: Matrix = -1.5 * np.exp(-_ROOT3 * np.sqrt(r2))
-    return slope
+def _rbf_and_slope(r2: Matrix) -> tuple[Matrix, Matrix]:
+    value = np.exp(-0.5 * r2)
+    return value, -0.5 * value
 
 
-def _slope52(r2: Matrix) -> Matrix:
-    r = _ROOT5 * np.sqrt(r2)
-    slope: Matrix = (-5 / 6) * (1 + r) * np.exp(-r)
-    return slope
+def _matern32_and_slope(r2: Matrix) -> tuple[Matrix, Matrix]:
+    r, decay = _decay(r2, _ROOT3)
+    r += 1
+    r *= decay
+    decay *= -1.5
+    return r, decay
+
+
+def _matern52_and_slope(r2: Matrix) -> tuple[Matrix, Matrix]:
+    r, decay = _decay(r2, _ROOT5)
+    slope = (1 + r) * decay
+    value: Matrix = slope + r * r * decay / 3
+    slope *= -5 / 6
+    return value, slope
 
 
 RADIAL: dict[str, Radial] = {
-    "rbf": Radial(_rbf, lambda r2: -0.5 * np.exp(-0.5 * r2)),
-    "matern32": Radial(_matern32, _slope32),
-    "matern52": Radial(_matern52, _slope52),
+    "rbf": Radial(_rbf, _rbf_and_slope),
+    "matern32": Radial(_matern32, _matern32_and_slope),
+    "matern52": Radial(_matern52, _matern52_and_slope),
 }
 
 
@@ -147,8 +157,8 @@ class Stationary(Kernel):
         r2 = squared_distances(scaled, scaled)
         np.fill_diagonal(r2, 0.0)
         scale = np.exp(theta[0])
-        slope = RADIAL[self.radial].slope(r2)
-        covariance: Matrix = scale * RADIAL[self.radial].value(r2)
+        covariance, slope = RADIAL[self.radial].with_slope(r2)
+        covariance *= scale
 
         def contract(M: Matrix) -> Matrix:
             # sum_ij H_ij (x_i - x_j)^2 = 2 (sum_i h_i x_i^2 - x' H x) for symmetric H: no (d, n, n) array is made.
