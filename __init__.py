@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
-from .spaces import Architecture, Architectures, GraphBatch, SearchSpace, get_space, register_space
+from .spaces import Architecture, Architectures, GraphBatch, SearchSpace, Skeleton, get_space, register_space
 
 if TYPE_CHECKING:
     from .benchmarks_data import Table, load_table
@@ -55,6 +55,7 @@ __all__ = [
     "Predictor",
     "SearchSpace",
     "Searcher",
+    "Skeleton",
     "Table",
     "__version__",
     "benchmark",

@@ -11,6 +11,7 @@ from .architectures import Architecture, Architectures
 from .base import ArchitecturesLike, Gene, SearchSpace
 from .graphs import GraphBatch, GraphSchema
 from .operations import Operation
+from .skeleton import Skeleton
 
 SPACES = Registry(
     "space",
@@ -110,6 +111,7 @@ __all__ = [
     "GraphSchema",
     "Operation",
     "SearchSpace",
+    "Skeleton",
     "get_space",
     "register_space",
     "space_from_spec",

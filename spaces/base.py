@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArchcastError, InvalidArchitectureError, InvalidDataError
+from ..registry import Entry
 from .architectures import GENOTYPE_DTYPE, Architecture, Architectures
 from .graphs import GraphBatch, GraphSchema
 from .hashing import row_keys
 from .items import is_integer_row, is_one_item, shorten
+from .skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .networks.layers import Layers
 
 ArchitecturesLike: TypeAlias = Architectures | Architecture | NDArray[Any] | Sequence[Any] | str
 """What users may pass: a batch, one architecture, genotype rows `(n, d)`, native notations, or one native string."""
@@ -146,6 +153,55 @@ class SearchSpace(ABC):
         Parameters are counted one by one, `flops` are multiply-accumulate operations for one input.
         """
         return None
+
+    # ---- networks -----------------------------------------------------------------------------------------------
+
+    network: ClassVar[str | None] = None
+    """Where the networks of this space are written, `".spaces.networks.module:function"`; None if it has none."""
+
+    def network_factory(self) -> Callable[[Architecture, Skeleton, Layers], nn.Module] | None:
+        """Return the function that makes networks of this space from `(architecture, skeleton, layers)`, or None.
+
+        A space of your own names it in `network`, or overrides this method.
+        """
+        return None if self.network is None else Entry(self.network, "").load()
+
+    def build(
+        self, architecture: ArchitecturesLike, skeleton: Skeleton | None = None, *, seed: int | None = None
+    ) -> nn.Module:
+        """Return the untrained network of one architecture as a `torch.nn.Module`, from a batch of inputs to outputs.
+
+        Parameters
+        ----------
+        architecture : Architecture, or anything that describes one
+        skeleton : Skeleton, optional
+            The shape of inputs and outputs and the size of the network, by default that published for CIFAR-10.
+        seed : int, optional
+            Of the initial weights; None draws them from PyTorch's global generator.
+
+        Raises
+        ------
+        InvalidArchitectureError
+            If it is not one architecture of this space.
+        ArchcastError
+            If this space has no networks.
+        InvalidDataError
+            If the network would shrink its inputs to nothing, or an operation has no network.
+        MissingDependencyError
+            If PyTorch is not installed.
+
+        Examples
+        --------
+        >>> import archcast as ac
+        >>> space = ac.get_space("nasbench201")
+        >>> network = space.build(space.sample(1, seed=0), ac.Skeleton(inputs=(1, 40), channels=16, stages=1, cells=1))
+        """
+        batch = self.architectures(architecture)
+        if len(batch) != 1:
+            raise InvalidArchitectureError(f"expected one architecture to build a network of, got {len(batch)}")
+        from .networks import build_network
+
+        return build_network(batch[0], skeleton if skeleton is not None else Skeleton(), seed=seed)
 
     # ---- batches in and out -------------------------------------------------------------------------------------
 

@@ -152,6 +152,8 @@ class EdgeCellSpace(CellSpace):
         The registered name.
     """
 
+    network = ".spaces.networks.edge_cells:edge_cell_network"
+
     def __init__(self, nodes: int, operations: Sequence[OperationLike], *, name: str = "cell") -> None:
         self.nodes = cell_nodes(nodes)
         self.operations = cell_operations(operations)
