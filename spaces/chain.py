@@ -70,6 +70,8 @@ class ChainSpace(SearchSpace):
     feature_labels: ClassVar[Mapping[str, str]] = {}
     """Readable names of hyperparameters whose native names are short, for the columns of the node features."""
 
+    network = ".spaces.networks.chains:chain_network"
+
     block_constants: ClassVar[Mapping[str, Sequence[float]]] = {}
     """Further node features that all architectures share: a name and one value per block."""
 
@@ -146,6 +148,17 @@ class ChainSpace(SearchSpace):
     def to_dict(self, genotype: Sequence[int]) -> dict[str, Any]:
         """Return the choices of one valid genotype by gene name, in the order of the genes."""
         return {gene.name: gene.choices[value] for gene, value in zip(self.genes, genotype, strict=True)}
+
+    def block_choices(self, genotype: Sequence[int]) -> list[dict[str, Choice]]:
+        """Return the choices of one valid genotype by hyperparameter, a mapping per block."""
+        chosen: list[dict[str, Choice]] = [{} for _ in self.blocks]
+        for (block, key), gene, value in zip(self._slots, self.genes, genotype, strict=True):
+            chosen[block][key] = gene.choices[value]  # type: ignore[assignment]
+        return chosen
+
+    def operation(self, name: str) -> Operation:
+        """Return the operation of that name among the choices of `"operation"`."""
+        return self._operations[name]
 
     def _format_row(self, genotype: Sequence[int]) -> str:
         return json.dumps(self.to_dict(genotype), ensure_ascii=False)

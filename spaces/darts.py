@@ -48,6 +48,8 @@ class DARTSSpace(SearchSpace):
     True
     """
 
+    network = ".spaces.networks.darts:darts_network"
+
     def __init__(self, *, name: str = "darts") -> None:
         self.pairs = tuple(tuple(combinations(range(CELL_INPUTS + k), 2)) for k in range(NODES))
         genes = []
@@ -122,16 +124,16 @@ class DARTSSpace(SearchSpace):
         return build_schema(sums=True)
 
     def _graphs(self, genotypes: NDArray[Any]) -> GraphBatch:
-        return build_graphs(self.graph_schema, *self._sources_and_operations(genotypes), sums=False)
+        return build_graphs(self.graph_schema, *self.sources_and_operations(genotypes), sums=False)
 
     def _keys(self, genotypes: NDArray[Any]) -> NDArray[np.uint64]:
         # Everything reaches the output, so that there is nothing to prune; the two cells do not meet, so that as many
         # refinements as one of them has nodes are enough.
-        graphs = build_graphs(self._schema_with_sums, *self._sources_and_operations(genotypes), sums=True)
+        graphs = build_graphs(self._schema_with_sums, *self.sources_and_operations(genotypes), sums=True)
         return graphs.keys(rounds=graphs.schema.num_nodes // len(CELLS) - 1)
 
-    def _sources_and_operations(self, genotypes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return what each operation reads from, and which it is; both `(n, cell, node, 2)`."""
+    def sources_and_operations(self, genotypes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return what each operation of valid rows `(n, d)` reads from, and which it is; both `(n, cell, node, 2)`."""
         genes = genotypes.reshape(len(genotypes), len(CELLS), NODES, _GENES_A_NODE).astype(np.int64)
         sources = np.stack([np.array(pairs)[genes[:, :, k, 0]] for k, pairs in enumerate(self.pairs)], axis=2)
         return sources, genes[:, :, :, 1:]

@@ -40,6 +40,8 @@ class MnasNetChainSpace(ChainSpace):
     104485552128
     """
 
+    network = ".spaces.networks.mobile:mnasnet_chain_network"
+
     feature_labels: ClassVar[Mapping[str, str]] = {
         "e": "expansion",
         "k": "kernel",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .architectures import Architectures
 from .base import ArchitecturesLike
-from .node_cell import NodeCellSpace
+from .node_cell import NodeCellSpace, inner_channels
 
 OPERATIONS = ("conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3")
 CLASSES_BY_NODES = {2: 1, 3: 6, 4: 84, 5: 2_441, 6: 62_010, 7: 359_082}
@@ -80,7 +79,7 @@ class NASBench101Space(NodeCellSpace):
         flops = np.full(len(graphs), 27.0 * STEM_CHANNELS * RESOLUTION**2)
         before = STEM_CHANNELS
         for stack, channels in enumerate(STACK_CHANNELS):
-            inner = _inner_channels(edges, channels)
+            inner = inner_channels(edges, channels)
             projected = np.concatenate([inner * edges[:, 0, 1:-1], channels * edges[:, 0, -1:]], axis=1).sum(axis=1)
             convolutions = (kernel_areas * inner**2).sum(axis=1)
             normalised = 2 * ((kernel_areas > 0) * inner).sum(axis=1) + 2 * projected
@@ -93,14 +92,3 @@ class NASBench101Space(NodeCellSpace):
         params += before * CLASSES + CLASSES
         flops += before * CLASSES
         return {"params": params, "flops": flops}
-
-
-def _inner_channels(edges: NDArray[np.bool_], channels: int) -> NDArray[np.int64]:
-    """Return the channels of the interior nodes of pruned cells `(n, v, v)`, `(n, v - 2)`; 0 for absent nodes."""
-    feeding = edges[:, 1:-1, -1]
-    share, rest = np.divmod(channels, np.maximum(feeding.sum(axis=1, keepdims=True), 1))
-    result: NDArray[np.int64] = np.where(feeding, share + (feeding.cumsum(axis=1) <= rest), 0)
-    for k in range(result.shape[1] - 2, -1, -1):
-        widest: NDArray[Any] = (result[:, k + 1 :] * edges[:, k + 1, k + 2 : -1]).max(axis=1)
-        result[:, k] = np.where(feeding[:, k], result[:, k], widest)
-    return result

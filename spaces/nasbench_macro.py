@@ -49,6 +49,8 @@ class NASBenchMacroSpace(ChainSpace):
     1
     """
 
+    network = ".spaces.networks.mobile:nasbench_macro_network"
+
     block_constants: ClassVar[Mapping[str, Sequence[float]]] = {
         "channels": [STEM_CHANNELS * 2.0 ** (stage + 1) for stage, layers in enumerate(STAGES) for _ in range(layers)]
     }

@@ -17,6 +17,7 @@ CHANNELS = tuple(range(8, 65, 8))
 CLASSES = 10
 RESOLUTIONS = (32, 16, 16, 8, 8)
 REDUCTIONS = (False, True, False, True, False)
+CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 
 
 class NATSSizeSpace(ChainSpace):
@@ -31,6 +32,8 @@ class NATSSizeSpace(ChainSpace):
     >>> NATSSizeSpace().parse("8:16:24:64:40").genotypes.tolist()
     [[0, 1, 2, 7, 4]]
     """
+
+    network = ".spaces.networks.sizes:nats_size_network"
 
     def __init__(self) -> None:
         super().__init__({"channels": CHANNELS}, LAYERS, name="nats_size")

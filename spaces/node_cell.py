@@ -69,6 +69,8 @@ class NodeCellSpace(CellSpace):
     [[1, 0, 1, 0, 1, 0, 1, 2]]
     """
 
+    network = ".spaces.networks.node_cells:node_cell_network"
+
     def __init__(
         self, nodes: int, operations: Sequence[OperationLike], max_edges: int | None = None, *, name: str = "cell"
     ) -> None:
@@ -273,6 +275,27 @@ class NodeCellSpace(CellSpace):
             sets = sets[(sets & weights[targets == k + 1].sum(dtype=np.uint32)) != 0]
         bits: NDArray[np.uint8] = (sets[:, None] & weights != 0).astype(np.uint8)
         return bits if self.max_edges is None else bits[bits.sum(axis=1) <= self.max_edges]
+
+
+def inner_channels(edges: NDArray[np.bool_], channels: int) -> NDArray[np.int64]:
+    """Return the channels of the interior nodes of pruned cells, `(n, v - 2)`; 0 for absent nodes.
+
+    The nodes that feed the output share its channels, the first ones getting those that are left over; any other has
+    the most channels of the nodes it feeds.
+
+    Parameters
+    ----------
+    edges : bool array `(n, v, v)`
+    channels : int
+        Of the output.
+    """
+    feeding = edges[:, 1:-1, -1]
+    share, rest = np.divmod(channels, np.maximum(feeding.sum(axis=1, keepdims=True), 1))
+    result: NDArray[np.int64] = np.where(feeding, share + (feeding.cumsum(axis=1) <= rest), 0)
+    for k in range(result.shape[1] - 2, -1, -1):
+        widest: NDArray[Any] = (result[:, k + 1 :] * edges[:, k + 1, k + 2 : -1]).max(axis=1)
+        result[:, k] = np.where(feeding[:, k], result[:, k], widest)
+    return result
 
 
 def _matrix_and_operations(item: Any) -> tuple[Any, Any]:

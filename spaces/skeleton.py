@@ -81,6 +81,37 @@ class Skeleton:
         """Return by what the widths of a network whose stem has `published` channels are multiplied."""
         return 1.0 if self.channels is None else self.channels / published
 
+    def check_halvings(self, halvings: int) -> None:
+        """Check that there are positions left to take together whenever the resolution is halved.
+
+        Raises
+        ------
+        InvalidDataError
+            If an axis of the inputs is too short.
+        """
+        needed = 2 ** (halvings - 1) + 1 if halvings else 1
+        for axis, size in enumerate(self.inputs[1:], start=1):
+            if size < needed:
+                raise InvalidDataError(
+                    f"inputs {self.inputs} are too small for a network that halves the resolution {halvings} times: "
+                    f"axis {axis} must be at least {needed}, got {size}"
+                )
+
+    def refuse(self, space: str, *knobs: str) -> None:
+        """Check that knobs are None which have no meaning for the networks of a space.
+
+        Raises
+        ------
+        InvalidDataError
+            If one of them is set.
+        """
+        for knob in knobs:
+            if getattr(self, knob) is not None:
+                raise InvalidDataError(
+                    f"{knob} of a skeleton must be None for networks of space {space!r}, whose architectures fix them, "
+                    f"got {getattr(self, knob)}"
+                )
+
     def to_dict(self) -> dict[str, Any]:
         """Return all knobs, JSON-able."""
         return asdict(self) | {"inputs": list(self.inputs)}

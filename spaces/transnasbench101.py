@@ -53,6 +53,8 @@ class TransNASBench101MicroSpace(EdgeCellSpace):
     [[1, 0, 2, 3, 3, 3]]
     """
 
+    network = ".spaces.networks.transnasbench101:micro_network"
+
     def __init__(self) -> None:
         super().__init__(4, MICRO_OPERATIONS, name="transnasbench101_micro")
 
@@ -114,6 +116,8 @@ class TransNASBench101MacroSpace(SearchSpace):
     3256
     """
 
+    network = ".spaces.networks.transnasbench101:macro_network"
+
     def __init__(self) -> None:
         optional = ("absent", *MODULES)
         genes = [Gene(f"module{i}", MODULES if i <= MIN_MODULES else optional) for i in range(1, MAX_MODULES + 1)]
@@ -124,14 +128,14 @@ class TransNASBench101MacroSpace(SearchSpace):
         """The number of valid genotypes."""
         return len(self._all_genotypes)
 
-    def _kinds(self, genotypes: NDArray[Any]) -> NDArray[np.int64]:
+    def module_kinds(self, genotypes: NDArray[Any]) -> NDArray[np.int64]:
         """Return the index into `MODULES` of each module, `(n, 6)`, -1 where there is none."""
         kinds = genotypes.astype(np.int64)
         kinds[:, MIN_MODULES:] -= 1
         return kinds
 
     def _valid_in_range(self, genotypes: NDArray[Any]) -> NDArray[np.bool_]:
-        kinds = self._kinds(genotypes)
+        kinds = self.module_kinds(genotypes)
         present = kinds >= 0
         doublings = (DOUBLES[kinds] & present).sum(axis=1)
         halvings = (HALVES[kinds] & present).sum(axis=1)
@@ -145,7 +149,7 @@ class TransNASBench101MacroSpace(SearchSpace):
         return valid
 
     def _reason_invalid(self, genotype: NDArray[Any]) -> str | None:
-        kinds = self._kinds(genotype[None])[0]
+        kinds = self.module_kinds(genotype[None])[0]
         present = kinds >= 0
         doublings, halvings = int((DOUBLES[kinds] & present).sum()), int((HALVES[kinds] & present).sum())
         if present[-1] and not present[-2]:
@@ -200,7 +204,7 @@ class TransNASBench101MacroSpace(SearchSpace):
         )
 
     def _graphs(self, genotypes: NDArray[np.int16]) -> GraphBatch:
-        kinds = self._kinds(genotypes)
+        kinds = self.module_kinds(genotypes)
         n, v = len(kinds), MAX_MODULES + 2
         mask = np.ones((n, v), dtype=np.bool_)
         mask[:, 1:-1] = kinds >= 0
@@ -220,7 +224,7 @@ class TransNASBench101MacroSpace(SearchSpace):
 
         The backbone is what all seven tasks share: the stem, and modules of two residual blocks each.
         """
-        kinds = self._kinds(self.architectures(architectures).genotypes)
+        kinds = self.module_kinds(self.architectures(architectures).genotypes)
         cost = NetworkCost(len(kinds))
         base, _ = _add_stem(cost)
         channels, resolution = self._shapes(kinds)

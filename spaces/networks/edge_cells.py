@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..architectures import Architecture
 from ..skeleton import Skeleton
 from .layers import Layers
-from .operations import operation_module
+from .operations import Zero, operation_module
 
 if TYPE_CHECKING:
     from ..cell import EdgeCellSpace
@@ -22,9 +22,22 @@ class EdgeCell(nn.Module):
 
     All operations of the architecture are there, so that parameters count as published; edges that the output does not
     depend on are not computed. An output that depends on nothing is zero.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    channels : int
+        Of the output.
+    layers : Layers
+    inputs : int, optional
+        Channels of the input, by default those of the output. Edges from the input change them.
+    stride : int
+        Of the edges from the input.
     """
 
-    def __init__(self, architecture: Architecture, channels: int, layers: Layers) -> None:
+    def __init__(
+        self, architecture: Architecture, channels: int, layers: Layers, *, inputs: int | None = None, stride: int = 1
+    ) -> None:
         super().__init__()
         space: EdgeCellSpace = architecture.space  # type: ignore[assignment]
         self.nodes = space.nodes
@@ -36,12 +49,14 @@ class EdgeCell(nn.Module):
             if operation.role == "zero":
                 continue
             name = f"{source}->{target}"
-            self.edges[name] = operation_module(operation, layers, channels, channels)
+            entered = channels if source or inputs is None else inputs
+            self.edges[name] = operation_module(operation, layers, entered, channels, 1 if source else stride)
             if lives:
                 self.live.append((source, target, name))
+        self.nothing = Zero(layers, channels, stride)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features to features of the same shape."""
+        """Map features to features, of the same shape unless the cell was told to change it."""
         nodes: list[Tensor | None] = [features] + [None] * (self.nodes - 1)
         for source, target, name in self.live:
             value = nodes[source]
@@ -50,7 +65,7 @@ class EdgeCell(nn.Module):
             current = nodes[target]
             nodes[target] = result if current is None else current + result
         output = nodes[-1]
-        return features.new_zeros(features.shape) if output is None else output
+        return self.nothing(features) if output is None else output
 
 
 class ResidualReduction(nn.Module):
@@ -72,6 +87,7 @@ def edge_cell_network(architecture: Architecture, skeleton: Skeleton, layers: La
     """Return stages of equal cells between a convolution and a linear classifier."""
     shape = skeleton.with_defaults(CHANNELS, STAGES, CELLS)
     assert shape.channels is not None and shape.stages is not None and shape.cells is not None
+    shape.check_halvings(shape.stages - 1)
     channels = shape.channels
     body: list[nn.Module] = [layers.conv(shape.inputs[0], channels, 3), layers.norm(channels)]
     for stage in range(shape.stages):

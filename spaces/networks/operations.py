@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from ...errors import InvalidDataError
@@ -42,6 +43,11 @@ def register_operation(*names: str) -> Callable[[F], F]:
     return decorate
 
 
+def has_module(operation: Operation) -> bool:
+    """Say whether `operation_module` knows an operation."""
+    return operation.name in _FACTORIES or operation.role in _BY_ROLE
+
+
 def operation_module(operation: Operation, layers: Layers, inputs: int, outputs: int, stride: int = 1) -> nn.Module:
     """Return the module of an operation.
 
@@ -50,9 +56,7 @@ def operation_module(operation: Operation, layers: Layers, inputs: int, outputs:
     InvalidDataError
         If there is none of that name.
     """
-    factory = _FACTORIES.get(operation.name)
-    if factory is None and operation.role == "identity":
-        factory = skip
+    factory = _FACTORIES.get(operation.name, _BY_ROLE.get(operation.role))
     if factory is None:
         raise InvalidDataError(
             f"operation {operation.name!r} has no network, expected one of {', '.join(_FACTORIES)}; "
@@ -76,25 +80,51 @@ def conv_norm_relu(layers: Layers, inputs: int, outputs: int, kernel: int, *, st
 
 
 class FactorizedReduction(nn.Module):
-    """Halves the resolution with two 1x1 convolutions, one of them shifted by a position; then normalises."""
+    """Halves the resolution with two 1x1 convolutions, one of them shifted by a position; then normalises.
+
+    Without a second channel to make there is only the convolution that is not shifted.
+    """
 
     def __init__(self, layers: Layers, inputs: int, outputs: int, *, affine: bool = True) -> None:
         super().__init__()
         self.dimension = layers.dimension
-        self.even = layers.conv(inputs, outputs // 2, 1, stride=2)
-        self.odd = layers.conv(inputs, outputs - outputs // 2, 1, stride=2)
+        self.relu = nn.ReLU()
+        self.even = layers.conv(inputs, outputs - outputs // 2, 1, stride=2)
+        self.odd = layers.conv(inputs, outputs // 2, 1, stride=2) if outputs > 1 else None
         self.norm = layers.norm(outputs, affine=affine)
 
     def forward(self, features: Tensor) -> Tensor:
         """Reduce, `(..., channels, ...)` to half the resolution, rounded up."""
-        import torch
+        features = self.relu(features)
+        reduced: Tensor = self.even(features)
+        if self.odd is not None:
+            shifted = features
+            for axis in range(2, 2 + self.dimension):
+                pieces = [shifted.narrow(axis, 1, shifted.shape[axis] - 1), shifted.narrow(axis, -1, 1)]
+                shifted = torch.cat(pieces, axis)
+            reduced = torch.cat([reduced, self.odd(shifted)], dim=1)
+        normalised: Tensor = self.norm(reduced)
+        return normalised
 
-        features = torch.relu(features)
-        shifted = features
-        for axis in range(2, 2 + self.dimension):
-            shifted = torch.cat([shifted.narrow(axis, 1, shifted.shape[axis] - 1), shifted.narrow(axis, -1, 1)], axis)
-        reduced: Tensor = self.norm(torch.cat([self.even(features), self.odd(shifted)], dim=1))
-        return reduced
+
+class Zero(nn.Module):
+    """Zeros of the shape that an operation with this stride and so many output channels has."""
+
+    def __init__(self, layers: Layers, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.reduction = layers.subsample(stride) if stride > 1 else None
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return zeros, whatever the features."""
+        shape = features.shape if self.reduction is None else self.reduction(features).shape
+        return features.new_zeros(shape[0], self.outputs, *shape[2:])
+
+
+@register_operation("none", "zero")
+def zero(layers: Layers, _inputs: int, outputs: int, stride: int) -> nn.Module:
+    """Return what blocks the signal."""
+    return Zero(layers, outputs, stride)
 
 
 @register_operation("skip_connect", "skip", "identity")
@@ -102,7 +132,9 @@ def skip(layers: Layers, inputs: int, outputs: int, stride: int) -> nn.Module:
     """Return the identity, or what stands for it where shapes change."""
     if stride == 2:
         return FactorizedReduction(layers, inputs, outputs)
-    return nn.Identity() if inputs == outputs else relu_conv_norm(layers, inputs, outputs, 1)
+    if inputs == outputs:
+        return nn.Identity()
+    return nn.Sequential(layers.conv(inputs, outputs, 1), layers.norm(outputs))
 
 
 @register_operation("nor_conv_1x1")
@@ -175,3 +207,7 @@ def _depthwise(
         layers.conv(inputs, outputs, 1),
         layers.norm(outputs),
     ]
+
+
+_BY_ROLE: dict[str, OperationFactory] = {"identity": skip, "zero": zero}
+"""What operations are that say no more than what they do to a signal."""

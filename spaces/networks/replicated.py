@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class ReplicatedLayers:
@@ -116,6 +117,7 @@ class _ConvFunction(torch.autograd.Function):
         return result
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         signal, weight = ctx.saved_tensors
         gradient = gradients[0].contiguous()
@@ -151,6 +153,35 @@ def _none_is_whole(taps: Sequence[tuple[int, slice, slice]], size: int) -> bool:
     return not any(out == slice(0, size) for _, out, _ in taps)
 
 
+class _DepthwiseFunction(torch.autograd.Function):
+    """A convolution of `(R, C, L, N)` with weights `(R, C, 1, K)`, channel by channel."""
+
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
+        ctx.save_for_backward(signal, weight)
+        size, ctx.taps = _taps(signal.shape[2], weight.shape[3], stride, dilation)
+        result = signal.new_zeros(*signal.shape[:2], size, signal.shape[3])
+        for tap, out, into in ctx.taps:
+            result[:, :, out].addcmul_(signal[:, :, into], weight[:, :, 0, tap, None, None])
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        signal, weight = ctx.saved_tensors
+        gradient = gradients[0]
+        of_signal = of_weight = None
+        if ctx.needs_input_grad[0]:
+            of_signal = torch.zeros_like(signal)
+            for tap, out, into in ctx.taps:
+                of_signal[:, :, into].addcmul_(gradient[:, :, out], weight[:, :, 0, tap, None, None])
+        if ctx.needs_input_grad[1]:
+            of_weight = torch.zeros_like(weight)
+            for tap, out, into in ctx.taps:
+                of_weight[:, :, 0, tap] = (gradient[:, :, out] * signal[:, :, into]).sum(dim=(2, 3))
+        return of_signal, of_weight, None, None
+
+
 class _Conv(nn.Module):
     def __init__(self, shape: tuple[int, int, int, int], stride: int, dilation: int, *, depthwise: bool) -> None:
         super().__init__()
@@ -158,13 +189,8 @@ class _Conv(nn.Module):
         self.stride, self.dilation, self.depthwise = stride, dilation, depthwise
 
     def forward(self, signal: Tensor) -> Tensor:
-        if not self.depthwise:
-            result: Tensor = _ConvFunction.apply(signal, self.weight, self.stride, self.dilation)  # type: ignore[no-untyped-call]
-            return result
-        size, taps = _taps(signal.shape[2], self.weight.shape[3], self.stride, self.dilation)
-        result = signal.new_zeros(*signal.shape[:2], size, signal.shape[3])
-        for tap, out, into in taps:
-            result[:, :, out].addcmul_(signal[:, :, into], self.weight[:, :, 0, tap, None, None])
+        function = _DepthwiseFunction if self.depthwise else _ConvFunction
+        result: Tensor = function.apply(signal, self.weight, self.stride, self.dilation)  # type: ignore[no-untyped-call]
         return result
 
 
@@ -233,6 +259,7 @@ class _AvgPoolFunction(torch.autograd.Function):
         return result.div_(ctx.counts)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         gradient = gradients[0] / ctx.counts
         of_signal = gradient.new_zeros(*gradient.shape[:2], ctx.length, gradient.shape[3])
@@ -247,18 +274,36 @@ class _MaxPool(nn.Module):
         self.kernel, self.stride = kernel, stride
 
     def forward(self, signal: Tensor) -> Tensor:
-        size, taps = _taps(signal.shape[2], self.kernel, self.stride)
-        parts = []
-        for _, out, into in taps:
-            part = signal[:, :, into]
-            if out != slice(0, size):
-                edges = (0, 0, out.start, size - out.stop)
-                part = nn.functional.pad(part, edges, value=-torch.inf)
-            parts.append(part)
-        result = parts[0]
-        for part in parts[1:]:
-            result = torch.maximum(result, part)
+        result: Tensor = _MaxPoolFunction.apply(signal, self.kernel, self.stride)  # type: ignore[no-untyped-call]
         return result
+
+
+class _MaxPoolFunction(torch.autograd.Function):
+    """Its own function, so that of equal values the first gets the whole gradient, as in `nn.MaxPool1d`."""
+
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, kernel: int, stride: int) -> Tensor:
+        size, taps = _taps(signal.shape[2], kernel, stride)
+        result = signal.new_full((*signal.shape[:2], size, signal.shape[3]), -torch.inf)
+        chosen = torch.zeros(result.shape, dtype=torch.int8, device=signal.device)
+        for tap, out, into in taps:
+            part, best = signal[:, :, into], result[:, :, out]
+            better = (part > best) | part.isnan()
+            chosen[:, :, out].masked_fill_(better, tap)
+            best.copy_(torch.where(better, part, best))
+        ctx.save_for_backward(chosen)
+        ctx.length, ctx.taps = signal.shape[2], taps
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (chosen,) = ctx.saved_tensors
+        gradient = gradients[0]
+        of_signal = gradient.new_zeros(*gradient.shape[:2], ctx.length, gradient.shape[3])
+        for tap, out, into in ctx.taps:
+            of_signal[:, :, into] += gradient[:, :, out] * (chosen[:, :, out] == tap)
+        return of_signal, None, None
 
 
 class _Linear(nn.Module):
