@@ -283,26 +283,27 @@ class _MaxPoolFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, signal: Tensor, kernel: int, stride: int) -> Tensor:
-        size, taps = _taps(signal.shape[2], kernel, stride)
+        size, ctx.taps = _taps(signal.shape[2], kernel, stride)
         result = signal.new_full((*signal.shape[:2], size, signal.shape[3]), -torch.inf)
-        chosen = torch.zeros(result.shape, dtype=torch.int8, device=signal.device)
-        for tap, out, into in taps:
-            part, best = signal[:, :, into], result[:, :, out]
-            better = (part > best) | part.isnan()
-            chosen[:, :, out].masked_fill_(better, tap)
-            best.copy_(torch.where(better, part, best))
-        ctx.save_for_backward(chosen)
-        ctx.length, ctx.taps = signal.shape[2], taps
+        for _, out, into in ctx.taps:
+            best = result[:, :, out]
+            torch.maximum(best, signal[:, :, into], out=best)
+        ctx.save_for_backward(signal, result)
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (chosen,) = ctx.saved_tensors
-        gradient = gradients[0]
-        of_signal = gradient.new_zeros(*gradient.shape[:2], ctx.length, gradient.shape[3])
-        for tap, out, into in ctx.taps:
-            of_signal[:, :, into] += gradient[:, :, out] * (chosen[:, :, out] == tap)
+        signal, result = ctx.saved_tensors
+        waiting = gradients[0].clone(memory_format=torch.contiguous_format)
+        of_signal = torch.zeros_like(signal)
+        for _, out, into in ctx.taps:
+            # As numbers rather than booleans: several times as fast as selecting.
+            rest = waiting[:, :, out]
+            taken = torch.eq(signal[:, :, into], result[:, :, out], out=torch.empty_like(rest))
+            taken *= rest
+            rest -= taken
+            of_signal[:, :, into] += taken
         return of_signal, None, None
 
 
