@@ -11,7 +11,7 @@ from hashlib import sha256
 import numpy as np
 import pytest
 from archcast.errors import ArchcastError, InvalidArchitectureError, InvalidDataError
-from archcast.spaces import SPACES, Architectures, SearchSpace, get_space, space_from_spec
+from archcast.spaces import SPACES, Architectures, SearchSpace, Skeleton, get_space, space_from_spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -257,6 +257,22 @@ def test_complexity(space):
             assert np.isfinite(values).all()
             assert (values >= 0).all()
             assert (values == np.round(values)).all()
+
+
+def test_networks_are_built_or_refused(space):
+    torch = pytest.importorskip("torch")
+    architecture, skeleton = space.sample(1, seed=10)[0], Skeleton((2, 40), 3, channels=8)
+    try:
+        network = space.build(architecture, skeleton, seed=0)
+    except InvalidDataError as error:
+        keys = {gene.name.split("_", 1)[-1] for gene in space.genes}
+        assert any(repr(key) in str(error) for key in keys), error
+    except ArchcastError as error:
+        assert space.network is None
+        assert str(error) == f"there are no networks for architectures of space {space.name!r}"
+    else:
+        assert network(torch.randn(4, 2, 40)).shape == (4, 3)
+        assert network.eval()(torch.randn(1, 2, 40)).isfinite().all()
 
 
 def test_an_empty_batch(space):
