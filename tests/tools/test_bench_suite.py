@@ -1,7 +1,7 @@
 """The benchmark suite, at sizes that take no time: what it reports, and that the peers give the same answers."""
 
 import pytest
-from archcast.tools.bench_parts import canonical, encode, surrogate, table
+from archcast.tools.bench_parts import canonical, encode, network, surrogate, table
 from archcast.tools.bench_parts.measurement import Measurement
 
 
@@ -47,3 +47,10 @@ def test_lookups_are_measured_on_generated_tables_too():
     assert lines["10,000 lookups (generated)"].size == 2000
     assert "10,000 lookups nasbench201" in lines
     assert all("opening alone" in line.note for line in lines.values())
+
+
+def test_networks_are_those_that_are_written_by_hand():
+    lines = list(network.measure(cells=1, batch=8, repeats=1))
+    assert [line.size for line in lines] == [8, 2, 8]
+    assert [line.note for line in lines[:2]] == ["same outputs"] * 2
+    assert all(line.peer_seconds > 0 for line in lines)
