@@ -186,7 +186,8 @@ class SearchSpace(ABC):
         ArchcastError
             If this space has no networks.
         InvalidDataError
-            If the network would shrink its inputs to nothing, or an operation has no network.
+            If the inputs are too small, an operation has no network, or the skeleton has a knob that architectures of
+            this space fix.
         MissingDependencyError
             If PyTorch is not installed.
 

@@ -25,7 +25,8 @@ class Skeleton:
     outputs : int
         Classes, or numbers to predict.
     channels : int, optional
-        Of the first stage; each later stage has twice those of the one before.
+        Of the first stage; each later stage has twice those of the one before. Where architectures choose widths, all
+        are multiplied by the same factor.
     stages : int, optional
         Between stages the resolution is halved.
     cells : int, optional

@@ -33,7 +33,8 @@ def build_network(
     ArchcastError
         If there are no networks for this space.
     InvalidDataError
-        If the network would shrink its input to nothing, or an operation has no network.
+        If the inputs are too small, an operation has no network, or the skeleton has a knob that architectures of this
+        space fix.
     MissingDependencyError
         If PyTorch is not installed.
     """
