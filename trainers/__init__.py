@@ -6,9 +6,12 @@ from .executors import Executor, InProcess, Outcome
 from .external import CallableTrainer, ShellTrainer
 from .journal import Journal
 from .process_pool import ProcessPool
+from .recipe import Recipe
 from .records import Fidelity, Status, TrainingRecord, training_key
 from .requests import TrainingRequest, requests_for
 from .run import run, stream
+from .tasks import Task, make_task, register_task, task_from_arrays
+from .torch_trainer import TorchTrainer, train
 
 __all__ = [
     "CallableTrainer",
@@ -18,12 +21,19 @@ __all__ = [
     "Journal",
     "Outcome",
     "ProcessPool",
+    "Recipe",
     "ShellTrainer",
     "Status",
+    "Task",
+    "TorchTrainer",
     "TrainingRecord",
     "TrainingRequest",
+    "make_task",
+    "register_task",
     "requests_for",
     "run",
     "stream",
+    "task_from_arrays",
+    "train",
     "training_key",
 ]

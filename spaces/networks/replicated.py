@@ -218,7 +218,7 @@ class _Norm(nn.Module):
             shift = -self.running_mean * scale
             if self.bias is not None:
                 shift = shift + self.bias
-            return signal * scale[:, :, None, None] + shift[:, :, None, None]
+            return (signal * scale[:, :, None, None]).add_(shift[:, :, None, None])
         replicas, channels, length, batch = signal.shape
         rows, count = replicas * channels, length * batch
         weight = None if self.weight is None else self.weight.view(-1)

@@ -1,0 +1,45 @@
+"""Tasks: data sets with a loss and metrics, by name or from what users have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import InvalidDataError
+from ...registry import Entry, Registry
+from .arrays import task_from_arrays, task_from_npz
+from .task import Split, Task
+
+_HERE = ".trainers.tasks"
+TASKS = Registry(
+    "task",
+    {
+        "mnist1d": Entry(f"{_HERE}.mnist1d:mnist1d", "MNIST-1D: generated signals of 40 points, ten classes"),
+    },
+)
+register_task = TASKS.register
+
+
+def make_task(name: str, **parameters: Any) -> Task:
+    """Return a task by name.
+
+    Parameters
+    ----------
+    name : str
+        E.g. `"mnist1d"`; `archcast list tasks` shows them all.
+    **parameters
+        What the task takes, e.g. the folder of its files.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such task.
+    InvalidDataError
+        If it does not take one of the parameters, or its files cannot be read.
+    """
+    task = TASKS.create(name, **parameters)
+    if not isinstance(task, Task):
+        raise InvalidDataError(f"task {name!r} is registered with a {type(task).__name__}, expected a Task")
+    return task
+
+
+__all__ = ["TASKS", "Split", "Task", "make_task", "register_task", "task_from_arrays", "task_from_npz"]

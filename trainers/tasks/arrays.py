@@ -1,0 +1,144 @@
+"""Tasks from arrays that users have, in memory or in an `.npz` file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InvalidDataError
+from ..measures import LOSSES
+from .task import Pair, Split, Task, digest
+
+_VALID_SHARE, _TEST_SHARE = 0.2, 0.2
+
+
+def task_from_arrays(
+    name: str,
+    train: Pair,
+    valid: Pair | None = None,
+    test: Pair | None = None,
+    *,
+    loss: str = "cross_entropy",
+    metrics: tuple[str, ...] | None = None,
+    seed: int = 0,
+) -> Task:
+    """Return a task from arrays.
+
+    Parameters
+    ----------
+    name : str
+        A digest of the data is appended, so that a task of other data has another name.
+    train : pair of arrays
+        Inputs `(n, length)`, `(n, channels, length)` or `(n, channels, height, width)`, and targets: classes `(n,)`
+        as integers from 0 on, or numbers `(n,)` or `(n, outputs)`.
+    valid, test : pair of arrays, optional
+        Where one is missing, a fifth of the training examples, drawn with `seed`, is set apart for it.
+    loss : str
+        As of `Task`.
+    metrics : tuple of str, optional
+        By default the accuracy for classes, none for numbers.
+    seed : int
+        Of the split.
+
+    Raises
+    ------
+    InvalidDataError
+        If the arrays do not fit together or hold what is no number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> signals, classes = np.random.default_rng(0).normal(size=(50, 32)), np.arange(50) % 2
+    >>> task_from_arrays("mine", (signals, classes)).inputs
+    (1, 32)
+    """
+    if loss not in LOSSES:
+        raise InvalidDataError(f"unknown loss {loss!r}, expected {', '.join(LOSSES)}")
+    classes = LOSSES[loss].classes
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InvalidDataError(f"the seed of a split must be an integer from 0 on, got {seed!r}")
+    parts: dict[str, Split | None] = {
+        part: None if pair is None else _split(f"{part} data of {name!r}", pair, classes)
+        for part, pair in (("train", train), ("valid", valid), ("test", test))
+    }
+    whole = parts["train"]
+    assert whole is not None
+    missing = [part for part in ("valid", "test") if parts[part] is None]
+    shares = {"valid": _VALID_SHARE, "test": _TEST_SHARE}
+    order = np.random.default_rng(seed).permutation(len(whole)) if missing else np.arange(len(whole))
+    start = 0
+    for part in missing:
+        stop = start + max(1, round(shares[part] * len(whole)))
+        parts[part] = Split(whole.inputs[order[start:stop]], whole.targets[order[start:stop]])
+        start = stop
+    learning = Split(whole.inputs[order[start:]], whole.targets[order[start:]]) if missing else whole
+    valid_part, test_part = parts["valid"], parts["test"]
+    assert valid_part is not None and test_part is not None
+    splits = (learning, valid_part, test_part)
+    outputs = max(int(part.targets.max(initial=0)) for part in splits) + 1 if classes else whole.targets.shape[1]
+    identity = digest(*(array for part in splits for array in (part.inputs, part.targets)))
+    chosen = metrics if metrics is not None else (("accuracy",) if classes else ())
+    return Task(f"{name}-{identity}", *splits, outputs=outputs, loss=loss, metrics=chosen)
+
+
+def task_from_npz(path: str | Path, *, loss: str = "cross_entropy", seed: int = 0) -> Task:
+    """Return a task from an `.npz` file with `x_train` and `y_train`, and perhaps `x_valid`, `y_valid`, `x_test` ...
+
+    Arrays of Python objects are refused: nothing is unpickled.
+
+    Raises
+    ------
+    InvalidDataError
+        If the file cannot be read, or lacks an array.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError, AttributeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise InvalidDataError(f"cannot read arrays from {str(path)!r}: {reason}") from None
+    pairs: dict[str, Pair] = {}
+    for part in ("train", "valid", "test"):
+        found = [name in arrays for name in (f"x_{part}", f"y_{part}")]
+        if any(found) != all(found) or (part == "train" and not all(found)):
+            lacking = f"x_{part}" if not found[0] else f"y_{part}"
+            raise InvalidDataError(f"{str(path)!r} has no array {lacking!r}, it has {', '.join(arrays) or 'none'}")
+        if all(found):
+            pairs[part] = (arrays[f"x_{part}"], arrays[f"y_{part}"])
+    return task_from_arrays(
+        Path(path).stem.replace(" ", "_"), pairs["train"], pairs.get("valid"), pairs.get("test"), loss=loss, seed=seed
+    )
+
+
+def _split(where: str, pair: Any, classes: bool) -> Split:
+    try:
+        inputs, targets = pair
+    except (TypeError, ValueError):
+        raise InvalidDataError(f"the {where} must be a pair of inputs and targets, got {type(pair).__name__}") from None
+    features = _numbers(f"inputs of the {where}", inputs).astype(np.float32)
+    if features.ndim == 2:
+        features = features[:, None]
+    labels = _numbers(f"targets of the {where}", targets)
+    if classes:
+        if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.floor(labels)).all():
+            labels = labels.astype(np.int64)
+        labels = labels.astype(np.int64) if labels.dtype.kind in "iub" else labels
+    else:
+        labels = labels.astype(np.float32)
+        labels = labels[:, None] if labels.ndim == 1 else labels
+    if features.ndim < 3 or labels.ndim < 1 or len(labels) != len(features):
+        raise InvalidDataError(
+            f"the {where} must be as many inputs (n, length), (n, channels, length) or (n, channels, height, width) "
+            f"as targets, got shapes {np.shape(inputs)} and {np.shape(targets)}"
+        )
+    return Split(features, labels)
+
+
+def _numbers(where: str, values: Any) -> NDArray[Any]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "iufb":
+        raise InvalidDataError(f"{where} must be numbers, got {array.dtype}")
+    return array

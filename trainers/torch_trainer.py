@@ -1,0 +1,324 @@
+"""`TorchTrainer`: networks of a search space trained on a task in PyTorch; `train` for one training at once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from ..errors import InvalidDataError, MissingDependencyError
+from ..spaces import Architecture, Architectures, ArchitecturesLike, SearchSpace, Skeleton
+from .journal import add_epoch
+from .recipe import Recipe
+from .records import Fidelity, Status, TrainingRecord
+from .requests import TrainingRequest, requests_for
+from .tasks import Task
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from .external import TrainerReport
+    from .layouts import Layout
+    from .loop import Tensors
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+_SEEDS_AT_ONCE = 8
+
+
+class TorchTrainer:
+    """Trains the networks that architectures stand for; a `Trainer` for `run` and `stream`.
+
+    On signals, several seeds of one architecture are trained at once, which is several times as fast as one after
+    another, with the same curves up to rounding.
+
+    Parameters
+    ----------
+    task : Task
+    recipe : Recipe, optional
+    device : {"auto", "cpu", "cuda", "mps"} or str
+        As PyTorch names it, e.g. `"cuda:1"`; `"auto"` is the first that is there of `cuda`, `mps` and `cpu`. On CUDA
+        computations are in mixed precision, and images have their channels last in memory.
+    seeds_at_once : int, optional
+        By default 8 on signals, 1 on images.
+    dtype : {"float32", "float64"}
+        Of the weights.
+    compile : bool
+        Compile networks with `torch.compile`: worth its minutes for long trainings on an accelerator.
+
+    Raises
+    ------
+    InvalidDataError
+        If a parameter is out of range.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        recipe: Recipe | None = None,
+        *,
+        device: str = "auto",
+        seeds_at_once: int | None = None,
+        dtype: str = "float32",
+        compile: bool = False,
+    ) -> None:
+        if not isinstance(task, Task):
+            raise InvalidDataError(f"expected a Task to train on, got {task!r:.200}")
+        if device.partition(":")[0] not in DEVICES:
+            raise InvalidDataError(f"the device must be one of {', '.join(DEVICES)}, got {device!r}")
+        if dtype not in ("float32", "float64"):
+            raise InvalidDataError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+        signals = len(task.inputs) == 2
+        if seeds_at_once is not None and (seeds_at_once < 1 or (seeds_at_once > 1 and not signals)):
+            raise InvalidDataError(
+                f"seeds_at_once must be {'at least 1' if signals else '1 for images'}, got {seeds_at_once!r}"
+            )
+        self.task = task
+        self.recipe = recipe if recipe is not None else Recipe()
+        self.device = device
+        self.seeds_at_once = seeds_at_once if seeds_at_once is not None else (_SEEDS_AT_ONCE if signals else 1)
+        self.dtype = dtype
+        self.compile = compile
+        self._tensors: dict[int | None, Tensors] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave tensors behind: each process makes its own."""
+        return self.__dict__ | {"_tensors": {}}
+
+    def requests(
+        self,
+        space: SearchSpace,
+        architectures: ArchitecturesLike,
+        fidelity: Fidelity | None = None,
+        seeds: Iterable[int] = (0,),
+    ) -> list[TrainingRequest]:
+        """Return what is to be asked of `run` or `stream` for each architecture and seed.
+
+        Raises
+        ------
+        InvalidArchitectureError
+            If an architecture is malformed or not of this space.
+        InvalidDataError
+            If the seeds repeat or are missing, or networks of this recipe and fidelity are impossible.
+        """
+        self.recipe.skeleton(self.task, fidelity)
+        return requests_for(space, architectures, self.task.name, self.recipe.to_dict(), fidelity, seeds)
+
+    def __call__(self, report: TrainerReport, requests: Sequence[TrainingRequest]) -> list[TrainingRecord]:
+        """Train requests that differ in nothing but the seed."""
+        torch = require_torch()
+        first = requests[0]
+        if first.task != self.task.name:
+            raise InvalidDataError(f"this trainer is for task {self.task.name!r}, got a request for {first.task!r}")
+        recipe = Recipe.from_dict(first.recipe)
+        at_once = self.seeds_at_once
+        records = []
+        with torch.random.fork_rng(devices=[]):
+            for start in range(0, len(requests), at_once):
+                records += self._train(report, requests[start : start + at_once], recipe)
+        return records
+
+    def _train(
+        self, report: TrainerReport, requests: Sequence[TrainingRequest], recipe: Recipe
+    ) -> list[TrainingRecord]:
+        import torch
+
+        from .layouts import PlainLayout, ReplicatedLayout, initial_state
+        from .loop import TrainingLoop
+
+        start = time.perf_counter()
+        architecture, fidelity = requests[0].architecture, requests[0].fidelity
+        device = choose_device(self.device)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        skeleton = recipe.skeleton(self.task, fidelity)
+        layout: Layout = PlainLayout() if len(requests) == 1 else ReplicatedLayout(len(requests))
+        states = [initial_state(architecture, skeleton, request.seed) for request in requests]
+        network = layout.build(architecture, skeleton, states).to(device, getattr(torch, self.dtype))
+        if device.type == "cuda" and skeleton.dimension == 2:
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        torch.manual_seed(requests[0].seed)
+        loop = TrainingLoop(
+            cast("nn.Module", torch.compile(network)) if self.compile else network,
+            layout,
+            self.task,
+            self._data(fidelity.resolution, device),
+            recipe,
+            [request.seed for request in requests],
+            epochs=fidelity.epochs if fidelity.epochs is not None else recipe.epochs,
+            data_share=fidelity.data_share,
+            mixed_precision=device.type == "cuda",
+        )
+        runs = [_Run(request) for request in requests]
+        for epoch, measured in enumerate(loop.run(), start=1):
+            answers = [run.take(epoch, metrics, report) for run, metrics in zip(runs, measured, strict=True)]
+            if any(answers) or all(run.diverged for run in runs):
+                break
+        peak = torch.cuda.max_memory_allocated(device) // len(requests) if device.type == "cuda" else None
+        parameters, flops = network_size(architecture, skeleton)
+        seconds = (time.perf_counter() - start) / len(requests)
+        return [run.record(loop.epochs, seconds, parameters, flops, peak) for run in runs]
+
+    def _data(self, resolution: int | None, device: torch.device) -> Tensors:
+        if resolution not in self._tensors:
+            self._tensors[resolution] = task_tensors(self.task, resolution, device, self.dtype)
+        return self._tensors[resolution]
+
+
+class _Run:
+    """The curves of one seed."""
+
+    def __init__(self, request: TrainingRequest) -> None:
+        self.request = request
+        self.curves: dict[str, list[float]] = {}
+        self.epochs = 0
+        self.message = ""
+
+    @property
+    def diverged(self) -> bool:
+        return bool(self.message)
+
+    def take(self, epoch: int, metrics: dict[str, float], report: TrainerReport) -> bool:
+        """Add an epoch and report it; return whether to stop."""
+        if self.diverged:
+            return False
+        self.epochs = epoch
+        add_epoch(self.curves, epoch, metrics)
+        lost = [name for name, value in metrics.items() if name.endswith("loss") and not math.isfinite(value)]
+        if lost:
+            self.message = f"{lost[0]} is {metrics[lost[0]]} after epoch {epoch}"
+        return report((self.request.seed, epoch, metrics))
+
+    def record(
+        self, epochs: int, seconds: float, parameters: int, flops: int, peak_memory: int | None
+    ) -> TrainingRecord:
+        status, message = Status.FINISHED, ""
+        if self.diverged:
+            status, message = Status.DIVERGED, self.message
+        elif self.epochs < epochs:
+            status, message = Status.STOPPED, f"stopped after epoch {self.epochs}"
+        return self.request.record(
+            status,
+            message=message,
+            curves=self.curves,
+            seconds=seconds,
+            parameters=parameters,
+            flops=flops,
+            peak_memory=peak_memory,
+        )
+
+
+def train(
+    architecture: Architecture | Architectures,
+    task: Task,
+    recipe: Recipe | None = None,
+    fidelity: Fidelity | None = None,
+    seed: int = 0,
+    *,
+    device: str = "auto",
+    timeout: float | None = None,
+) -> TrainingRecord:
+    """Train one architecture in this process, and return the record of it, whatever came of it.
+
+    Parameters
+    ----------
+    architecture : Architecture, or a batch of one
+    task : Task
+    recipe : Recipe, optional
+    fidelity : Fidelity, optional
+        By default the full training.
+    seed : int
+    device : str
+        As of `TorchTrainer`.
+    timeout : float, optional
+        Seconds.
+
+    Raises
+    ------
+    InvalidDataError
+        If it is not one architecture, or a parameter is out of range. What goes wrong later is in the record.
+
+    Examples
+    --------
+    >>> import archcast as ac
+    >>> from archcast.trainers import Fidelity, Recipe, make_task, train
+    >>> space = ac.get_space("nasbench201")
+    >>> recipe = Recipe(epochs=1, channels=4, stages=1, cells=1)
+    >>> record = train(space.sample(1, seed=0), make_task("mnist1d", train=64, valid=32, test=32), recipe)
+    >>> record.status, sorted(record.curves)[-1]
+    (<Status.FINISHED: 'finished'>, 'valid/loss')
+    """
+    from .run import run
+
+    batch = architecture.batch() if isinstance(architecture, Architecture) else architecture
+    if len(batch) != 1:
+        raise InvalidDataError(f"expected one architecture to train, got {len(batch)}")
+    trainer = TorchTrainer(task, recipe, device=device)
+    return run(trainer.requests(batch.space, batch, fidelity, [seed]), trainer, timeout=timeout)[0]
+
+
+def require_torch() -> Any:
+    """Return the module `torch`.
+
+    Raises
+    ------
+    MissingDependencyError
+        If it is not installed.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise MissingDependencyError("trainings need PyTorch: pip install 'archcast[train]'") from None
+    return torch
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of that name; `"auto"` is the fastest there is.
+
+    Raises
+    ------
+    InvalidDataError
+        If there is no such device here.
+    """
+    require_torch()
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(kind for kind, available in there.items() if available)
+    if not there.get(name.partition(":")[0], False):
+        raise InvalidDataError(f"device {name!r} is not there, expected {', '.join(k for k, v in there.items() if v)}")
+    return torch.device(name)
+
+
+def task_tensors(task: Task, resolution: int | None, device: torch.device, dtype: str) -> Tensors:
+    """Return the examples of a task on a device, inputs resampled to a resolution if there is one."""
+    import torch
+
+    tensors: Tensors = {}
+    for split in ("train", "valid", "test"):
+        examples = getattr(task, split)
+        inputs = torch.from_numpy(examples.inputs).to(getattr(torch, dtype))
+        targets = torch.from_numpy(examples.targets)
+        targets = targets.to(inputs.dtype) if targets.is_floating_point() else targets.long()
+        if resolution is not None:
+            mode, size = ("linear", (resolution,)) if inputs.ndim == 3 else ("bilinear", (resolution, resolution))
+            inputs = torch.nn.functional.interpolate(
+                inputs, size=size, mode=mode, align_corners=False, antialias=mode == "bilinear"
+            )
+        tensors[split] = (inputs.to(device), targets.to(device))
+    return tensors
+
+
+def network_size(architecture: Architecture, skeleton: Skeleton) -> tuple[int, int]:
+    """Return the parameters of a network, and its multiply-accumulates for one input."""
+    import torch
+
+    from .proxies.size import flops, parameters
+
+    network = architecture.space.build(architecture, skeleton, seed=0)
+    inputs = torch.zeros(1, *skeleton.inputs)
+    targets = torch.zeros(1, dtype=torch.long)
+    loss = torch.nn.functional.cross_entropy
+    return round(parameters(network, inputs, targets, loss)), round(flops(network, inputs, targets, loss))
