@@ -19,6 +19,8 @@ class Layout(Protocol):
     """Networks of one architecture, `R` of them, as one module."""
 
     replicas: int
+    positions_at_once: int
+    """How many positions of inputs are evaluated at a time: few enough to stay in the processor's cache."""
 
     def build(self, architecture: Architecture, skeleton: Skeleton, states: Sequence[State]) -> nn.Module:
         """Return the networks with the given state each."""
@@ -40,6 +42,7 @@ class PlainLayout:
     """One network."""
 
     replicas = 1
+    positions_at_once = 256 * 1024
 
     def build(self, architecture: Architecture, skeleton: Skeleton, states: Sequence[State]) -> nn.Module:
         """Return the network with the given state."""
@@ -66,6 +69,8 @@ class PlainLayout:
 
 class ReplicatedLayout:
     """Several networks for signals, trained at once."""
+
+    positions_at_once = 4000
 
     def __init__(self, replicas: int) -> None:
         self.replicas = replicas

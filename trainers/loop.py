@@ -21,7 +21,6 @@ Tensors = dict[str, tuple[Tensor, Tensor]]
 """Inputs and targets of each split, on the device."""
 
 _ORDER, _SHARE, _AUGMENTATION = 1, 2, 3
-_EVALUATION_BATCH = 100
 
 
 class TrainingLoop:
@@ -182,8 +181,9 @@ class TrainingLoop:
         sums: dict[str, Tensor] = {}
         functions = {"loss": LOSSES[self.task.loss].function, **{m: METRICS[m].function for m in self.task.metrics}}
         with torch.inference_mode():
-            for start in range(0, len(inputs), _EVALUATION_BATCH):
-                stop = start + _EVALUATION_BATCH
+            at_once = max(1, self.layout.positions_at_once // inputs[0, 0].numel())
+            for start in range(0, len(inputs), at_once):
+                stop = start + at_once
                 with self.autocast():
                     outputs = self.layout.unpack(self.evaluated(self.layout.spread(inputs[start:stop])))
                 wanted = targets[None, start:stop].expand(self.layout.replicas, *targets[start:stop].shape)

@@ -18,6 +18,8 @@ from .task import Split, Task
 LENGTH = 40
 CLASSES = 10
 
+_STANDARD = {"train": 2000, "valid": 1000, "test": 4000, "length": LENGTH, "seed": 42}
+
 _TEMPLATES = np.array(
     [
         [5, 6, 6.5, 6.75, 7, 7, 7, 7, 6.75, 6.5, 6, 5],
@@ -41,13 +43,15 @@ _MARK = 1e-8
 """Added to the template, so that the padding alone is exactly zero."""
 
 
-def mnist1d(train: int = 2000, valid: int = 1000, test: int = 4000, seed: int = 42) -> Task:
-    """Return MNIST-1D with signals of 40 points and ten classes, all drawn with one seed.
+def mnist1d(train: int = 2000, valid: int = 1000, test: int = 4000, length: int = LENGTH, seed: int = 42) -> Task:
+    """Return MNIST-1D, ten classes of signals, all drawn with one seed.
 
     Parameters
     ----------
     train, valid, test : int
         How many examples.
+    length : int
+        Points at which each signal is sampled.
     seed : int
         Of everything that is random.
 
@@ -56,18 +60,20 @@ def mnist1d(train: int = 2000, valid: int = 1000, test: int = 4000, seed: int = 
     InvalidDataError
         If a number is not a positive integer, or the seed negative.
     """
-    for name, value, least in (("train", train, 1), ("valid", valid, 1), ("test", test, 1), ("seed", seed, 0)):
+    chosen = {"train": train, "valid": valid, "test": test, "length": length, "seed": seed}
+    for name, value in chosen.items():
+        least = 0 if name == "seed" else 1
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidDataError(f"{name!r} of mnist1d must be an integer of at least {least}, got {value!r}")
-    signals, labels = generate(train + valid + test, np.random.default_rng(seed))
+    signals, labels = generate(train + valid + test, np.random.default_rng(seed), length)
     bounds = np.cumsum([0, train, valid, test])
     train_part, valid_part, test_part = [Split(signals[a:b], labels[a:b]) for a, b in pairwise(bounds.tolist())]
-    changed = "" if (train, valid, test, seed) == (2000, 1000, 4000, 42) else f"-{train}-{valid}-{test}-seed{seed}"
+    changed = "".join(f"-{name}{value}" for name, value in chosen.items() if value != _STANDARD[name])
     return Task(f"mnist1d{changed}", train_part, valid_part, test_part, CLASSES)
 
 
-def generate(n: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return `n` signals, float32 `(n, 1, 40)`, and their classes, int64 `(n,)`, in random order."""
+def generate(n: int, rng: np.random.Generator, length: int = LENGTH) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return `n` signals, float32 `(n, 1, length)`, and their classes, int64 `(n,)`, in random order."""
     from scipy.ndimage import gaussian_filter1d
 
     labels = rng.permutation(np.arange(n) % CLASSES)
@@ -88,7 +94,7 @@ def generate(n: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDA
     signals = np.where(signals != 0, signals, background)
     signals += _NOISE * rng.standard_normal(signals.shape)
     signals -= _SHEAR * (rng.random((n, 1)) - 0.5) * np.linspace(-0.5, 0.5, _STRETCHED)
-    sampled = _interpolated(signals, np.linspace(0, _STRETCHED - 1, LENGTH)[None])
+    sampled = _interpolated(signals, np.linspace(0, _STRETCHED - 1, length)[None])
     return sampled[:, None].astype(np.float32), labels.astype(np.int64)
 
 
