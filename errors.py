@@ -35,6 +35,10 @@ class JournalError(ArchcastError, RuntimeError):
     """A journal of trainings cannot be opened or written: locked by another process, damaged, or on a full disk."""
 
 
+class ExecutorError(ArchcastError, RuntimeError):
+    """Trainings cannot run where they should: the cluster cannot be reached, or no worker starts on it."""
+
+
 class UnsafeFileError(ArchcastError, ValueError):
     """A file asks to run code while it is being read. Nothing of it was executed."""
 

@@ -6,6 +6,7 @@ from .executors import Executor, InProcess, Outcome
 from .external import CallableTrainer, ShellTrainer
 from .journal import Journal
 from .process_pool import ProcessPool
+from .ray_executor import RayExecutor
 from .recipe import Recipe
 from .records import Fidelity, Status, TrainingRecord, training_key
 from .requests import TrainingRequest, requests_for
@@ -21,6 +22,7 @@ __all__ = [
     "Journal",
     "Outcome",
     "ProcessPool",
+    "RayExecutor",
     "Recipe",
     "ShellTrainer",
     "Status",

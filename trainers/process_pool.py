@@ -20,9 +20,8 @@ from typing import Any
 from ..errors import InvalidDataError, MissingDependencyError
 from .executors import Executor, Function, OnReport, Outcome, check_timeout
 from .records import Status
-from .worker import dump
+from .worker import THREAD_VARIABLES, dump
 
-_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
     "MALLOC_MMAP_THRESHOLD_": "33554432",
@@ -227,7 +226,7 @@ class ProcessPool(Executor):
                 [sys.executable, "-c", program, str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env=_KEEP_MEMORY | os.environ | dict.fromkeys(_ONE_THREAD, str(self.threads)),
+                env=_KEEP_MEMORY | os.environ | dict.fromkeys(THREAD_VARIABLES, str(self.threads)),
             )
         finally:
             theirs.close()

@@ -30,6 +30,9 @@ from typing import Any
 from .executors import describe_failure
 from .records import Status
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"""Environment variables that numerical libraries take their number of threads from."""
+
 _WATCH_SECONDS = 1.0
 
 
