@@ -5,6 +5,7 @@ import signal
 import time
 
 import numpy as np
+import threadpoolctl
 
 
 def double(report, value):
@@ -78,8 +79,41 @@ def return_unpicklable(report):
     return (item for item in [1])
 
 
-def worker_settings(report):
-    return os.environ["OMP_NUM_THREADS"], signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+def threads_of_libraries(report):
+    return os.environ["OMP_NUM_THREADS"], {library["num_threads"] for library in threadpoolctl.threadpool_info()}
+
+
+def say_who_until_stopped(report):
+    while not report(os.getpid()):
+        time.sleep(0.005)
+    return os.getpid()
+
+
+def ignores_interrupts(report):
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def die_at_first(report, path):
+    """Report three times; the process of the first attempt is to be killed at its second report."""
+    pid = os.getpid()
+    report((1, pid))
+    report((2, pid))
+    if not os.path.exists(path):
+        open(path, "x").close()
+        time.sleep(60)
+    report((3, pid))
+    return pid
+
+
+def say_node_and_wait_at_first(report, path):
+    import ray
+
+    node = ray.get_runtime_context().get_node_id()
+    report(node)
+    if not os.path.exists(path):
+        open(path, "x").close()
+        time.sleep(60)
+    return node
 
 
 class Counter:

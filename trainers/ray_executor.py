@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
-import os
 import pickle
 import sys
 import time
-import warnings
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ExecutorError, InvalidDataError, MissingDependencyError
+from ..errors import ExecutorError, InvalidDataError
 from .executors import Executor, Function, OnReport, Outcome, check_timeout
+from .ray_cluster import connect, disconnect, import_ray, room_for
 from .ray_worker import End, Mailbox, Message, RayWorker
 from .records import Status
 from .worker import dump
 
 _BEGIN_SECONDS = 120.0
-"""A call whose function and arguments are not unpickled after so long (importing PyTorch takes seconds) has failed."""
+"""What a timeout allows on top for unpickling the function and its arguments (importing PyTorch takes seconds)."""
 
+_CLOSE_SECONDS = 2.0
 _MOST_FAILED_STARTS = 3
+_MOST_REPORTS = 10_000
+"""How many workers may report at the same moment, without one waiting for another."""
 
 
 @dataclass
@@ -38,12 +39,13 @@ class _Call:
     excused: bool = False
     sent: float = 0.0
     began: float | None = None
+    received: int = 0
 
     def deadline(self) -> float:
         """Return when to give up on the call, on the clock of `time.perf_counter`."""
-        if self.began is None:
-            return self.sent + _BEGIN_SECONDS
-        return self.began + self.timeout if self.timeout is not None else math.inf
+        if self.timeout is None:
+            return math.inf
+        return (self.began if self.began is not None else self.sent + _BEGIN_SECONDS) + self.timeout
 
     def outcome(self, status: Status, message: str) -> Outcome:
         seconds = time.perf_counter() - self.began if self.began is not None else 0.0
@@ -91,7 +93,8 @@ class RayExecutor(Executor):
     InvalidDataError
         If a parameter is out of range, or more is asked for one worker than a cluster started here has.
     ExecutorError
-        If the cluster cannot be reached; and from `results`, if its nodes fail to start workers.
+        If the cluster cannot be reached; and from `results`, if its nodes fail to start workers, or the connection to
+        it is lost.
     MissingDependencyError
         If Ray is not installed.
     """
@@ -107,31 +110,30 @@ class RayExecutor(Executor):
         max_retries: int = 3,
         runtime_env: Mapping[str, Any] | None = None,
     ) -> None:
-        self._closed = True  # until there is something to close
-        for name, count, least in (("workers", workers, 1), ("memory_limit", memory_limit, 1)):
-            if count is not None and not count >= least:
+        for name, count, least in (
+            ("workers", workers, 1),
+            ("memory_limit", memory_limit, 1),
+            ("max_retries", max_retries, 0),
+        ):
+            if count is not None and count < least:
                 raise InvalidDataError(f"{name} of a Ray executor must be at least {least}, got {count}")
-        if max_retries < 0:
-            raise InvalidDataError(f"max_retries of a Ray executor must be at least 0, got {max_retries}")
-        for name, share in (("num_cpus", num_cpus), ("num_gpus", num_gpus)):
-            least_open = name == "num_cpus"
-            if not math.isfinite(share) or share < 0 or (least_open and share == 0) or (share > 1 and share % 1):
-                low = "greater than 0" if least_open else "from 0"
+        for name, share, valid in (("num_cpus", num_cpus, num_cpus > 0), ("num_gpus", num_gpus, num_gpus >= 0)):
+            if not valid or (share > 1 and share % 1) or share == math.inf:
+                low = "greater than 0" if name == "num_cpus" else "at least 0"
                 raise InvalidDataError(
-                    f"{name} of a Ray executor must be {low} up to 1, or a whole number, got {share:g}"
+                    f"{name} of a Ray executor must be {low}, and a whole number if above 1, got {share:g}"
                 )
-        self._ray = _import_ray()
+        self._ray = import_ray()
         self._needs = {"CPU": num_cpus, "GPU": num_gpus, "memory": memory_limit or 0}
-        self._connected, self._started = _connect(self._ray, address)
-        self._closed = False
+        self._connection = connect(self._ray, address)
         try:
-            room = self._room()
+            room = room_for(self._ray, self._needs, self._connection)
             self.workers = workers if workers is not None else max(1, room)
             self.memory_limit = memory_limit
             self.max_retries = max_retries
             self._mailbox = self._start_mailbox()
         except BaseException:
-            self._disconnect()
+            disconnect(self._ray, self._connection)
             raise
         self._taking = self._mailbox.take.remote()
         self._options: dict[str, Any] = {"num_cpus": num_cpus, "num_gpus": num_gpus, "max_restarts": 0}
@@ -146,8 +148,10 @@ class RayExecutor(Executor):
         self._ready: deque[Outcome] = deque()
         self._functions: list[Function] = []
         self._packed_functions: list[Any] = []
+        self._stopping: set[int] = set()
         self._failed_starts = 0
         self._next = 0
+        self._closed = False
 
     # ---- the interface --------------------------------------------------------------------------------------------
 
@@ -199,6 +203,7 @@ class RayExecutor(Executor):
         """Have the next report of a running call answered with "stop"; a call in the queue is cancelled."""
         if self._running(handle) is None:
             return self.cancel(handle)
+        self._stopping.add(handle)
         self._mailbox.stop.remote(handle)
         return True
 
@@ -210,46 +215,32 @@ class RayExecutor(Executor):
         self._queue.clear()
         self._ready.clear()
         self._messages.clear()
+        with contextlib.suppress(Exception):  # what is asked of it is to have an end, which Ray would report otherwise
+            self._ray.wait([self._mailbox.wake.remote(), self._taking], num_returns=2, timeout=_CLOSE_SECONDS)
         for actor in [*(worker.actor for worker in self._workers), self._mailbox]:
             self._kill(actor)
         self._workers.clear()
         self._packed_functions.clear()
-        self._disconnect()
+        disconnect(self._ray, self._connection)
 
     # ---- the cluster ----------------------------------------------------------------------------------------------
 
-    def _room(self) -> int:
-        """Return how many workers the nodes have room for if nothing else runs on them."""
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        needs = {name: need for name, need in self._needs.items() if need}
-        room = sum(min(int(node.get(name, 0) / need) for name, need in needs.items()) for node in nodes)
-        if not room:
-            wanted = ", ".join(f"{name} {need:g}" for name, need in needs.items())
-            most = ", ".join(f"{name} {max((node.get(name, 0) for node in nodes), default=0):g}" for name in needs)
-            text = f"no node of the Ray cluster has what a worker needs ({wanted}); the most on a node is {most}"
-            if self._started:
-                raise InvalidDataError(text)
-            warnings.warn(f"{text}: calls wait until one joins", stacklevel=3)
-        return room
-
     def _start_mailbox(self) -> Any:
-        """Start the mailbox where this process is, so that the loss of another node does not take it away."""
+        """Start the mailbox where this process is, so that the loss of another node does not take it away.
+
+        Where memory is short Ray may kill it like any actor: then it starts anew, without the messages of a moment.
+        """
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=True)
+        here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=False)
         actor_class = self._ray.remote(Mailbox)
         return actor_class.options(
-            num_cpus=0, max_concurrency=1000, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here
+            num_cpus=0, max_concurrency=_MOST_REPORTS, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here
         ).remote()
 
     def _kill(self, actor: Any) -> None:
         with contextlib.suppress(Exception):  # it, or the connection to the cluster, is gone already
             self._ray.kill(actor)
-
-    def _disconnect(self) -> None:
-        if self._connected:
-            self._ray.shutdown()
-            _print_events(self._ray, True)
 
     # ---- workers --------------------------------------------------------------------------------------------------
 
@@ -274,7 +265,7 @@ class RayExecutor(Executor):
             if self._queue and worker.awaited is None:
                 _, call = self._queue.popitem(last=False)
                 call.attempt += 1
-                call.sent, call.began = time.perf_counter(), None
+                call.sent, call.began, call.received = time.perf_counter(), None, 0
                 worker.call = call
                 function = [self._packed_functions[call.key]]  # in a list, it is fetched only where it is not known yet
                 worker.awaited = worker.actor.call.remote(call.handle, call.attempt, call.key, function, call.packed)
@@ -300,53 +291,67 @@ class RayExecutor(Executor):
         references = [self._taking, *(worker.awaited for worker in self._workers if worker.awaited is not None)]
         self._ray.wait(references, timeout=None if remaining == math.inf else max(remaining, 0.0))
         done = set(self._ray.wait(references, num_returns=len(references), timeout=0)[0])
-        ended = [worker for worker in self._workers if worker.awaited in done]
-        if any(worker.call is not None for worker in ended):
-            # Its reports are in the mailbox by now: in what is being taken from there, or in what is taken next.
-            self._mailbox.wake.remote()
+        ended = {worker: self._get(worker.awaited) for worker in self._workers if worker.awaited in done}
+        if self._taking in done:
             self._take()
-            self._mailbox.wake.remote()
-            self._take()
-        elif self._taking in done:
-            self._take()
+        if any(w.call and not (isinstance(end, End) and w.call.received == end.sent) for w, end in ended.items()):
+            self._collect()
         while self._messages:
             self._receive(self._messages.popleft(), on_report)
-        for worker in ended:
+        for worker, end in ended.items():
             if worker in self._workers:  # and was not cancelled by a callback a moment ago
-                self._end(worker)
+                self._end(worker, end)
         now = time.perf_counter()
         for worker in list(self._workers):
             call = worker.call
             if call is not None and now >= call.deadline():
-                limit = f"did not end within {call.timeout:g} s" if call.began is not None else "its call did not begin"
-                self._ready.append(call.outcome(Status.TIMEOUT, limit))
+                self._ready.append(call.outcome(Status.TIMEOUT, f"did not end within {call.timeout:g} s"))
                 self._remove(worker)
 
+    def _get(self, reference: Any) -> Any:
+        """Return what an ended call of an actor returned, or the error of Ray if the actor is gone."""
+        try:
+            return self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            return error
+
     def _take(self) -> None:
-        messages = self._ray.get(self._taking)
+        messages = self._get(self._taking)
+        if isinstance(messages, Exception):
+            raise ExecutorError(f"the connection to the workers of the Ray cluster is lost: {_line(messages)}")
         self._taking = self._mailbox.take.remote()
         self._messages.extend(messages)
+        for message in messages:
+            worker = self._running(message.handle)
+            if worker is not None and worker.call is not None and worker.call.attempt == message.attempt:
+                worker.call.received += 1
+
+    def _collect(self) -> None:
+        """Take everything that was put into the mailbox before: what is being taken now, and what is taken next."""
+        for _ in range(2):
+            self._mailbox.wake.remote()
+            self._take()
 
     def _receive(self, message: Message, on_report: OnReport | None) -> None:
         worker = self._running(message.handle)
         if worker is None or worker.call is None or worker.call.attempt != message.attempt:
             return
-        if message.payload is None:
+        if worker.call.began is None:
             worker.call.began = time.perf_counter()
-        elif on_report is not None and on_report(message.handle, pickle.loads(message.payload)):
-            self.stop(message.handle)
+        if message.payload is not None:
+            stop = on_report is not None and on_report(message.handle, pickle.loads(message.payload))
+            if stop or message.handle in self._stopping:  # said again for as long as the call goes on
+                self.stop(message.handle)
 
-    def _end(self, worker: _Worker) -> None:
-        """Take note of what was awaited of a worker."""
+    def _end(self, worker: _Worker, end: Any) -> None:
+        """Take note of what was awaited of a worker, or of the error that took its place."""
         call = worker.call
-        try:
-            end = self._ray.get(worker.awaited)
-        except self._ray.exceptions.RayError as error:
+        if isinstance(end, Exception):
             self._remove(worker)
             if call is None:
-                self._failed_to_start(error)
+                self._failed_to_start(end)
             else:
-                self._lost(call, error)
+                self._lost(call, end)
             return
         worker.awaited = worker.call = None
         self._failed_starts = 0
@@ -361,9 +366,7 @@ class RayExecutor(Executor):
         self._failed_starts += 1
         if self._failed_starts >= _MOST_FAILED_STARTS:
             self._failed_starts = 0
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            reason = lines[-1][:500] if lines else type(error).__name__
-            raise ExecutorError(f"no worker starts on the Ray cluster: {reason}")
+            raise ExecutorError(f"no worker starts on the Ray cluster: {_line(error)}")
 
     def _lost(self, call: _Call, error: Exception) -> None:
         """Queue a call anew whose worker is gone, or say what became of it."""
@@ -383,6 +386,12 @@ class RayExecutor(Executor):
         self._queue.move_to_end(call.handle, last=False)
 
 
+def _line(error: Exception) -> str:
+    """Return the last line of Ray's account of an error, which is the cause."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:500] if lines else type(error).__name__
+
+
 def _outcome(call: _Call, end: End) -> Outcome:
     status, value, message = Status(end.status), None, end.message
     if end.value is not None:
@@ -391,40 +400,3 @@ def _outcome(call: _Call, end: End) -> Outcome:
         except Exception as error:
             status, message = Status.FAILED, f"what the call returned cannot be read here: {error}"
     return Outcome(call.handle, status, value, message, end.seconds)
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise MissingDependencyError("running trainings on Ray needs Ray: pip install 'archcast[ray]'") from None
-    return ray
-
-
-def _connect(ray: Any, address: str | None) -> tuple[bool, bool]:
-    """Connect this process to the cluster; return whether it was not before, and whether the cluster was started."""
-    if ray.is_initialized():
-        known = ray.get_runtime_context().gcs_address
-        if address not in (None, "auto", known) and not str(address).startswith("ray://"):
-            raise InvalidDataError(
-                f"this process is connected to the Ray cluster at {known}, it cannot join {address!r}"
-            )
-        return False, False
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    start = address is None and not os.environ.get("RAY_ADDRESS")
-    if start:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        options["include_dashboard"] = False
-    try:
-        ray.init(address, **options)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())[:300]
-        where = f"at {address!r} " if address is not None else ""
-        raise ExecutorError(f"no Ray cluster can be reached {where}or started: {reason}") from error
-    _print_events(ray, False)
-    return True, start
-
-
-def _print_events(ray: Any, enabled: bool) -> None:
-    """Choose whether Ray prints each death of a worker to standard output, where results of commands go."""
-    ray._private.worker._worker_logs_enabled = enabled

@@ -28,13 +28,14 @@ class Message(NamedTuple):
 
 
 class End(NamedTuple):
-    """What became of a call whose worker has survived it."""
+    """What became of a call whose worker has survived it, and how many messages it sent."""
 
     status: str
     value: bytes | None
     message: str
     seconds: float
     exhausted: bool
+    sent: int
 
 
 class Mailbox:
@@ -114,8 +115,15 @@ class RayWorker:
         """
         import ray
 
+        sent = 0
+
         def tell(payload: bytes | None) -> bool:
-            return bool(ray.get(self._mailbox.put.remote(Message(handle, attempt, payload))))
+            nonlocal sent
+            sent += 1
+            try:
+                return bool(ray.get(self._mailbox.put.remote(Message(handle, attempt, payload))))
+            except ray.exceptions.RayError:  # the executor has gone: nobody is left to work for
+                os._exit(1)
 
         def report(payload: Any) -> bool:
             return tell(dump(payload))
@@ -133,7 +141,7 @@ class RayWorker:
         except (Exception, SystemExit) as error:
             status, message = describe_failure(error)
             exhausted = status is Status.OUT_OF_MEMORY
-        return End(str(status), value, message, time.perf_counter() - start, exhausted)
+        return End(str(status), value, message, time.perf_counter() - start, exhausted, sent)
 
 
 def _allocated() -> int:

@@ -1,8 +1,10 @@
+import functools
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
@@ -11,6 +13,7 @@ from archcast.errors import InvalidDataError
 from archcast.trainers import Status
 from archcast.trainers.executors import InProcess
 from archcast.trainers.process_pool import ProcessPool
+from archcast.trainers.ray_executor import RayExecutor
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +22,34 @@ def pool():
         yield executor
 
 
-@pytest.fixture(params=["in process", "pool"])
+@pytest.fixture(scope="module")
+def ray_executor(ray_cluster):
+    with RayExecutor(workers=2, max_retries=1) as executor:
+        yield executor
+
+
+@pytest.fixture(params=["in process", "pool", "ray"])
 def executor(request):
-    if request.param == "pool":
-        yield request.getfixturevalue("pool")
-    else:
+    if request.param == "in process":
         with InProcess() as executor:
             yield executor
+    else:
+        yield request.getfixturevalue({"pool": "pool", "ray": "ray_executor"}[request.param])
+
+
+@pytest.fixture(params=["pool", "ray"])
+def workers(request):
+    """Executors that run calls in other processes, two at a time."""
+    return request.getfixturevalue({"pool": "pool", "ray": "ray_executor"}[request.param])
+
+
+@pytest.fixture(params=["in process", "pool", "ray"])
+def new_executor(request):
+    if request.param == "ray":
+        request.getfixturevalue("ray_cluster")
+    return {"in process": InProcess, "pool": lambda: ProcessPool(2), "ray": lambda: RayExecutor(workers=2)}[
+        request.param
+    ]
 
 
 def outcomes(executor, on_report=None):
@@ -40,7 +64,7 @@ def is_running(pid):
         return False
 
 
-# ---- what both executors promise ------------------------------------------------------------
+# ---- what all executors promise ------------------------------------------------------------
 
 
 def test_each_call_has_one_outcome(executor):
@@ -141,29 +165,91 @@ def test_a_timeout_must_be_positive(executor, timeout):
         executor.submit(functions.double, 1, timeout=timeout)
 
 
-def test_a_closed_executor_takes_nothing():
-    for executor in (InProcess(), ProcessPool(1)):
-        executor.close()
-        with pytest.raises(InvalidDataError, match="closed"):
-            executor.submit(functions.double, 1)
+def test_a_closed_executor_takes_nothing(new_executor):
+    with new_executor() as executor:
+        executor.submit(functions.double, 1)
+    executor.close()
+    assert list(executor.results()) == []
+    with pytest.raises(InvalidDataError, match="closed"):
+        executor.submit(functions.double, 1)
+
+
+# ---- those with workers ------------------------------------------------------------
+
+
+def test_workers_run_at_the_same_time_with_one_thread_each(workers):
+    for _ in range(2):
+        workers.submit(functions.sleep, 0.05)  # both have started when they have ended
+    outcomes(workers)
+    start = time.perf_counter()
+    for _ in range(2):
+        workers.submit(functions.sleep, 0.5)
+    pids = {outcome.value for outcome in workers.results()}
+    assert len(pids) == 2
+    assert os.getpid() not in pids
+    assert time.perf_counter() - start < 0.95
+    handle = workers.submit(functions.threads_of_libraries)
+    assert outcomes(workers)[handle].value == ("1", {1})
+
+
+def test_functions_without_a_module_are_sent_by_value(workers):
+    handle = workers.submit(eval("lambda report, value: value + 1"), 5)
+    assert outcomes(workers)[handle].value == 6
+
+
+def test_a_large_function_is_sent_once(workers):
+    counter = functions.Counter()
+    list(workers.results())
+    for value in range(2):
+        workers.submit(counter, value)
+    outcomes(workers)
+    start = time.perf_counter()
+    handles = [workers.submit(counter, value) for value in range(50)]
+    found = outcomes(workers)
+    assert [found[handle].value for handle in handles] == [3_000_000 + value for value in range(50)]
+    assert (time.perf_counter() - start) / 50 < 0.01  # 24 MB to copy each time would take longer
+
+
+def test_what_cannot_be_sent_is_said(workers):
+    with pytest.raises(InvalidDataError, match="arguments of a call cannot be sent"):
+        workers.submit(functions.double, (item for item in [1]))
+    with pytest.raises(InvalidDataError, match=r"the function functools.partial\(.*\) cannot be sent"):
+        workers.submit(functools.partial(functions.double, threading.Lock()))
+    handle = workers.submit(functions.return_unpicklable)
+    outcome = outcomes(workers)[handle]
+    assert outcome.status is Status.FAILED
+    assert "generator" in outcome.message
+
+
+def test_closing_ends_the_workers_whatever_they_do(new_executor):
+    pids = set()
+    with new_executor() as executor:
+        if isinstance(executor, InProcess):
+            pytest.skip("it has no workers")
+        for _ in range(2):
+            executor.submit(functions.say_who_until_stopped)
+        executor.submit(functions.double, 1)
+
+        def remember_and_leave(_handle, pid):
+            pids.add(pid)
+            if len(pids) == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            list(executor.results(remember_and_leave))
+        assert all(map(is_running, pids))
+    end = time.perf_counter() + 5
+    while any(map(is_running, pids)) and time.perf_counter() < end:
+        time.sleep(0.02)
+    assert not any(map(is_running, pids))
 
 
 # ---- the pool ------------------------------------------------------------
 
 
-def test_workers_run_at_the_same_time_with_one_thread_each(pool):
-    pool.submit(functions.double, 1)
-    pool.submit(functions.double, 1)
-    outcomes(pool)
-    start = time.perf_counter()
-    for _ in range(2):
-        pool.submit(functions.sleep, 0.5)
-    pids = {outcome.value for outcome in pool.results()}
-    assert len(pids) == 2
-    assert os.getpid() not in pids
-    assert time.perf_counter() - start < 0.95
-    handle = pool.submit(functions.worker_settings)
-    assert outcomes(pool)[handle].value == ("1", True)
+def test_ctrl_c_does_not_reach_workers(pool):
+    handle = pool.submit(functions.ignores_interrupts)
+    assert outcomes(pool)[handle].value is True
 
 
 @pytest.mark.parametrize(
@@ -244,56 +330,10 @@ def test_the_memory_limit_fails_one_call_and_renews_its_worker():
         assert executor._processes[0] is not first
 
 
-def test_functions_without_a_module_are_sent_by_value(pool):
-    handle = pool.submit(eval("lambda report, value: value + 1"), 5)
-    assert outcomes(pool)[handle].value == 6
-
-
-def test_a_large_function_is_sent_once(pool):
-    counter = functions.Counter()
-    list(pool.results())
-    for value in range(2):
-        pool.submit(counter, value)
-    outcomes(pool)
-    start = time.perf_counter()
-    handles = [pool.submit(counter, value) for value in range(50)]
-    found = outcomes(pool)
-    assert [found[handle].value for handle in handles] == [3_000_000 + value for value in range(50)]
-    assert (time.perf_counter() - start) / 50 < 0.01  # 24 MB to copy each time would take longer
-
-
-def test_what_cannot_be_sent_is_said(pool):
-    with pytest.raises(InvalidDataError, match="arguments of a call cannot be sent"):
-        pool.submit(functions.double, (item for item in [1]))
-    handle = pool.submit(functions.return_unpicklable)
-    outcome = outcomes(pool)[handle]
-    assert outcome.status is Status.FAILED
-    assert "generator" in outcome.message
-
-
 @pytest.mark.parametrize(("name", "value"), [("workers", 0), ("memory_limit", -5), ("threads", 0)])
 def test_parameters_of_the_pool_are_checked(name, value):
     with pytest.raises(InvalidDataError, match=f"{name} of a process pool must be at least 1, got {value}"):
         ProcessPool(**{name: value})
-
-
-def test_closing_ends_the_workers_whatever_they_do():
-    pids = []
-    with ProcessPool(2) as executor:
-        for _ in range(2):
-            executor.submit(functions.count_until_stopped)
-        executor.submit(functions.double, 1)
-
-        def remember_and_leave(_handle, epoch):
-            if epoch == 2:
-                pids.extend(process.process.pid for process in executor._processes)
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            list(executor.results(remember_and_leave))
-        assert len(pids) == 2
-        assert all(map(is_running, pids))
-    assert not any(map(is_running, pids))
 
 
 def test_workers_end_with_their_parent(tmp_path):
