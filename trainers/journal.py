@@ -229,8 +229,11 @@ class Journal:
 
     def _load(self) -> None:
         """Read the lines behind `_end`; leave `_end` behind the last good one."""
-        self._file.seek(self._end)
-        data = self._file.read()
+        try:
+            self._file.seek(self._end)
+            data = self._file.read()
+        except OSError as error:
+            raise JournalError(f"cannot read journal {str(self.path)!r}: {error.strerror}") from None
         position = 0
         while position < len(data):
             stop = data.find(b"\n", position) + 1

@@ -91,7 +91,10 @@ def stream(
             return False
         seed, epoch, metrics = payload
         request = next(request for request in pending[handle] if request.seed == seed)
-        add_epoch(curves.setdefault(request.key, {}), epoch, metrics)
+        reached = curves.setdefault(request.key, {})
+        if any(len(curve) > epoch for curve in reached.values()):  # begun anew: its worker was lost
+            reached.clear()
+        add_epoch(reached, epoch, metrics)
         if record_epochs and journal is not None:
             journal.append_epoch(request.key, epoch, metrics)
         return on_epoch is not None and on_epoch(request, epoch, dict(metrics)) == "stop"

@@ -150,6 +150,20 @@ def test_epochs_are_passed_on_stopped_and_recorded(path):
     assert path.read_bytes().count(b'"epoch":{') == 7
 
 
+class BegunAnew:
+    seeds_at_once = 1
+
+    def __call__(self, report, requests):
+        for epoch, loss in ((1, 0.5), (2, 0.4), (1, 0.6)):
+            report((requests[0].seed, epoch, {"valid/loss": loss}))
+        raise ValueError("it did not get on this time")
+
+
+def test_a_training_begun_anew_has_the_curve_of_its_last_attempt():
+    (record,) = run(wanted(1, seeds=(0,)), BegunAnew())
+    assert (record.status, record.curves) == (Status.FAILED, {"valid/loss": [0.6]})
+
+
 def test_a_failing_callback_stops_the_run_and_keeps_the_journal(path):
     requests = wanted(2)
 
