@@ -95,25 +95,31 @@ def ignores_interrupts(report):
 
 def die_at_first(report, path):
     """Report three times; the process of the first attempt is to be killed at its second report."""
-    pid = os.getpid()
-    report((1, pid))
-    report((2, pid))
-    if not os.path.exists(path):
-        open(path, "x").close()
-        time.sleep(60)
-    report((3, pid))
-    return pid
+    first = is_first(path)
+    for epoch in (1, 2, 3):
+        report((epoch, os.getpid()))
+        if epoch == 2 and first:
+            time.sleep(60)
+    return os.getpid()
 
 
 def say_node_and_wait_at_first(report, path):
     import ray
 
-    node = ray.get_runtime_context().get_node_id()
+    first, node = is_first(path), ray.get_runtime_context().get_node_id()
     report(node)
-    if not os.path.exists(path):
-        open(path, "x").close()
+    if first:
         time.sleep(60)
     return node
+
+
+def is_first(path):
+    """Return True at the first call with this path, also of those in other processes."""
+    try:
+        open(path, "x").close()
+    except FileExistsError:
+        return False
+    return True
 
 
 class Counter:
