@@ -26,6 +26,8 @@ def write_journal_table(
     *,
     select: Callable[[TrainingRecord], bool] | None = None,
     directions: Mapping[str, str] | None = None,
+    names: Mapping[str, str] | None = None,
+    columns: Sequence[Column] = (),
     about: Mapping[str, str] | None = None,
 ) -> Table:
     """Write records as a table.
@@ -45,6 +47,10 @@ def write_journal_table(
         Takes a record, and says whether to use it.
     directions : mapping of str to str, optional
         `"higher"` or `"lower"` for curves whose name does not tell, by name of the curve.
+    names : mapping of str to str, optional
+        Names of the data sets in the table, by name of the task; by default they are the same.
+    columns : sequence of Column, optional
+        Further ones, in the order in which the architectures first appear among the chosen records.
     about : mapping of str to str, optional
         As for `write_table`; the `cost_metric` is filled in.
 
@@ -69,15 +75,16 @@ def write_journal_table(
         rows.setdefault(tuple(record.genotype), len(rows))
     studies: dict[str, list[TrainingRecord]] = {}
     for record in chosen:
-        studies.setdefault(record.task + _knobs(record.fidelity), []).append(record)
-    columns = []
+        data_set = (names or {}).get(record.task, record.task)
+        studies.setdefault(data_set + _knobs(record.fidelity), []).append(record)
+    all_columns = []
     for name, study in studies.items():
         _require_one_recipe(name, study)
-        columns += _columns(name, study, rows, directions or {})
+        all_columns += _columns(name, study, rows, directions or {})
     main = max(studies, key=lambda name: len(studies[name]))
     texts = {"cost_metric": f"{main}/training_seconds", **(about or {})}
     genotypes = np.array(list(rows), dtype=np.int16)
-    return Table(write_table(path, space, space.architectures(genotypes), columns, about=texts))
+    return Table(write_table(path, space, space.architectures(genotypes), [*all_columns, *columns], about=texts))
 
 
 def _knobs(fidelity: Fidelity) -> str:

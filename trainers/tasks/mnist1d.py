@@ -51,7 +51,7 @@ def mnist1d(train: int = 2000, valid: int = 1000, test: int = 4000, length: int 
     train, valid, test : int
         How many examples.
     length : int
-        Points at which each signal is sampled.
+        Points of each signal, a divisor of 40; where it is less, each is the mean of neighbouring points.
     seed : int
         Of everything that is random.
 
@@ -65,15 +65,18 @@ def mnist1d(train: int = 2000, valid: int = 1000, test: int = 4000, length: int 
         least = 0 if name == "seed" else 1
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidDataError(f"{name!r} of mnist1d must be an integer of at least {least}, got {value!r}")
-    signals, labels = generate(train + valid + test, np.random.default_rng(seed), length)
+    if LENGTH % length:
+        raise InvalidDataError(f"'length' of mnist1d must be a divisor of {LENGTH}, got {length!r}")
+    signals, labels = generate(train + valid + test, np.random.default_rng(seed))
+    signals = signals.reshape(len(signals), 1, length, -1).mean(axis=3)
     bounds = np.cumsum([0, train, valid, test])
     train_part, valid_part, test_part = [Split(signals[a:b], labels[a:b]) for a, b in pairwise(bounds.tolist())]
     changed = "".join(f"-{name}{value}" for name, value in chosen.items() if value != _STANDARD[name])
     return Task(f"mnist1d{changed}", train_part, valid_part, test_part, CLASSES)
 
 
-def generate(n: int, rng: np.random.Generator, length: int = LENGTH) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return `n` signals, float32 `(n, 1, length)`, and their classes, int64 `(n,)`, in random order."""
+def generate(n: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return `n` signals, float32 `(n, 1, 40)`, and their classes, int64 `(n,)`, in random order."""
     from scipy.ndimage import gaussian_filter1d
 
     labels = rng.permutation(np.arange(n) % CLASSES)
@@ -94,7 +97,7 @@ def generate(n: int, rng: np.random.Generator, length: int = LENGTH) -> tuple[ND
     signals = np.where(signals != 0, signals, background)
     signals += _NOISE * rng.standard_normal(signals.shape)
     signals -= _SHEAR * (rng.random((n, 1)) - 0.5) * np.linspace(-0.5, 0.5, _STRETCHED)
-    sampled = _interpolated(signals, np.linspace(0, _STRETCHED - 1, length)[None])
+    sampled = _interpolated(signals, np.linspace(0, _STRETCHED - 1, LENGTH)[None])
     return sampled[:, None].astype(np.float32), labels.astype(np.int64)
 
 

@@ -1,0 +1,270 @@
+"""Making a planned table by real trainings, and training some of its rows again to see whether they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..benchmarks_data import Column, MetricInfo, Table
+from ..errors import InvalidDataError
+from ..files import replacing
+from .executors import Executor, InProcess, Report
+from .journal import Journal
+from .journal_table import write_journal_table
+from .proxies import PROXIES, score_architectures
+from .records import Status, TrainingRecord
+from .run import run, stream
+from .table_plan import TablePlan
+
+_SCORED_AT_ONCE = 16
+
+OnProgress = Callable[[int, int], object]
+"""Called with how many trainings are done and how many there are in all."""
+
+
+def build_table(
+    plan: TablePlan,
+    target: str | Path,
+    journal: Journal,
+    executor: Executor | None = None,
+    *,
+    parts: Sequence[int] | None = None,
+    rows: NDArray[np.intp] | None = None,
+    on_progress: OnProgress | None = None,
+) -> Table:
+    """Train what the journal lacks, score the proxies, and write the table.
+
+    Interrupted at any moment, the same call goes on with what is missing.
+
+    Parameters
+    ----------
+    plan : TablePlan
+    target : str or Path
+        The `.h5` file.
+    journal : Journal
+        Open for appending. Proxies are kept beside it, under its name with `.proxies.npz` added.
+    executor : Executor, optional
+        By default this process.
+    parts : sequence of int, optional
+        Which parts of the plan; by default all.
+    rows : int array, optional
+        Which architectures; by default all.
+    on_progress : callable, optional
+
+    Raises
+    ------
+    InvalidDataError
+        If a part does not exist, or no training of the plan FINISHED.
+    JournalError
+        If the journal cannot be written.
+    """
+    wanted = list(range(len(plan.parts))) if parts is None else list(parts)
+    for part in wanted:
+        if not 0 <= part < len(plan.parts):
+            raise InvalidDataError(f"table {plan.name!r} has parts 0..{len(plan.parts) - 1}, got {part}")
+    chosen = plan.order() if rows is None else rows
+    place = executor if executor is not None else InProcess()
+    for _ in train_parts(plan, journal, place, wanted, chosen, on_progress):
+        pass
+    scores = score_plan(plan, journal.path, place, chosen) if plan.proxies else {}
+    return write_plan(plan, target, journal, scores)
+
+
+def train_parts(
+    plan: TablePlan,
+    journal: Journal,
+    executor: Executor,
+    parts: Sequence[int],
+    rows: NDArray[np.intp],
+    on_progress: OnProgress | None = None,
+) -> Iterator[TrainingRecord]:
+    """Yield the records of trainings that the journal lacked, part after part."""
+    requests = {part: plan.requests(rows, [part]) for part in parts}
+    total = sum(map(len, requests.values()))
+    done = total - sum(len(journal.missing(wanted)) for wanted in requests.values())
+    trainer = plan.trainer()
+    for wanted in requests.values():
+        for record in stream(wanted, trainer, executor, journal):
+            done += 1
+            if on_progress is not None:
+                on_progress(done, total)
+            yield record
+
+
+def write_plan(plan: TablePlan, target: str | Path, journal: Journal, scores: dict[str, NDArray[np.float64]]) -> Table:
+    """Write what the journal has of a plan, with its proxies, in the plan's order of architectures.
+
+    Raises
+    ------
+    InvalidDataError
+        If it has nothing.
+    """
+    place = {tuple(row): number for number, row in enumerate(plan.architectures.genotypes.tolist())}
+    keys = {request.key for request in plan.requests(range(len(place)), range(len(plan.parts)))}
+    records = [record for record in journal.records() if record.key in keys]
+    records.sort(key=lambda record: place[record.genotype])
+    if not records:
+        raise InvalidDataError(f"journal {str(journal.path)!r} has no training of table {plan.name!r}")
+    trained = [place[genotype] for genotype in dict.fromkeys(record.genotype for record in records)]
+    columns = [
+        Column(
+            MetricInfo(
+                f"{plan.task}/{name}",
+                "",
+                "lower" if name in ("parameters", "flops") else "higher",
+                f"zero-cost proxy of the untrained network of seed 0 on {plan.proxy_batch} training examples",
+            ),
+            values[trained],
+            single=True,
+        )
+        for name, values in scores.items()
+    ]
+    return write_journal_table(
+        target,
+        records,
+        names={plan.made_task.name: plan.task},
+        columns=columns,
+        about={"name": plan.name, **plan.about},
+    )
+
+
+# ---- proxies --------------------------------------------------------------------------------------------------------
+
+
+def score_plan(
+    plan: TablePlan, journal: Path, executor: Executor, rows: NDArray[np.intp]
+) -> dict[str, NDArray[np.float64]]:
+    """Return each proxy of each architecture of a plan, `(n,)` by name, NaN outside `rows`; kept beside the journal."""
+    path = journal.with_name(journal.name + ".proxies.npz")
+    for name in plan.proxies:
+        PROXIES.factory(name)
+    scores = {name: np.full(len(plan.architectures), np.nan) for name in plan.proxies}
+    known = np.zeros(len(plan.architectures), dtype=np.bool_)
+    if path.is_file():
+        with np.load(path, allow_pickle=False) as file:
+            known = file["known"]
+            scores = {name: file[name] for name in plan.proxies}
+    missing = rows[~known[rows]]
+    blocks = [missing[start : start + _SCORED_AT_ONCE] for start in range(0, len(missing), _SCORED_AT_ONCE)]
+    scorer = _Scorer(plan)
+    handles = {executor.submit(scorer, block.tolist()): block for block in blocks}
+    for outcome in executor.results():
+        block = handles[outcome.handle]
+        if outcome.status is not Status.FINISHED:
+            raise InvalidDataError(f"the proxies of {len(block)} architectures were not scored: {outcome.message}")
+        for name, values in outcome.value.items():
+            scores[name][block] = values
+        known[block] = True
+        with replacing(path) as temporary, temporary.open("wb") as target:
+            np.savez(target, **{"known": known, **scores})  # type: ignore[arg-type]
+    return scores
+
+
+class _Scorer:
+    """Scores architectures in a worker, which keeps the task from one call to the next."""
+
+    def __init__(self, plan: TablePlan) -> None:
+        self.plan = plan
+
+    def __call__(self, _report: Report, rows: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+        import torch
+
+        plan = self.plan
+        part, task = plan.parts[0], plan.made_task
+        skeleton = part.recipe.skeleton(task, part.fidelity)
+        inputs = torch.from_numpy(task.train.inputs[: plan.proxy_batch])
+        targets = torch.from_numpy(task.train.targets[: plan.proxy_batch])
+        return score_architectures(
+            plan.architectures[np.asarray(rows, dtype=np.intp)],
+            lambda architecture: plan.search_space.build(architecture, skeleton),
+            inputs,
+            targets,
+            plan.proxies,
+        )
+
+
+# ---- training some rows again ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How trainings that were done again compare with those in a table, for one metric.
+
+    Parameters
+    ----------
+    metric : str
+    architectures : int
+        How many were trained again, with the seeds of the table.
+    difference : float
+        Mean over architectures of the new mean over seeds less that in the table.
+    spread : float
+        Root mean square of these differences.
+    noise : float
+        What the spread would be if only the seeds differed: the standard deviation between the seeds of an
+        architecture of the table, times the root of 2 / seeds.
+    largest : float
+        The largest difference, in units of the noise of its architecture.
+    """
+
+    metric: str
+    architectures: int
+    difference: float
+    spread: float
+    noise: float
+    largest: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the spread is within twice the noise, and the mean difference within three of its standard errors."""
+        error = max(self.noise, 1e-12) / np.sqrt(self.architectures)
+        return bool(self.spread <= 2 * self.noise + 1e-9 and abs(self.difference) <= 3 * error + 1e-9)
+
+
+def retrain_sample(
+    plan: TablePlan,
+    table: Table,
+    n: int,
+    *,
+    seed: int = 0,
+    executor: Executor | None = None,
+    metrics: Sequence[str] = ("test_accuracy", "test_loss"),
+) -> list[Agreement]:
+    """Train `n` random rows of a table again as the plan says, and compare.
+
+    Raises
+    ------
+    InvalidDataError
+        If `n` is not in 1..(rows of the table), or a training fails that did not fail for the table.
+    """
+    if not 1 <= n <= len(table):
+        raise InvalidDataError(f"the sample must be 1 to {len(table)} rows, got {n}")
+    rows = np.random.default_rng(seed).choice(len(table), size=n, replace=False)
+    sample = table.architectures[rows]
+    part = plan.parts[0]
+    trainer = plan.trainer()
+    requests = trainer.requests(plan.search_space, sample, part.fidelity, part.seeds)
+    records = run(requests, trainer, executor)
+    results = []
+    for metric in metrics:
+        curve = metric.replace("_", "/", 1)
+        again = np.array([record.final(curve) for record in records]).reshape(n, len(part.seeds))
+        before = table.values(f"{plan.task}/{metric}", seed="all")
+        spread = np.sqrt(np.nanmean(np.nanvar(before, axis=1, ddof=1)))
+        own = np.nanstd(before[rows], axis=1, ddof=1)
+        scale = np.sqrt(2 / len(part.seeds))
+        differences = np.nanmean(again, axis=1) - np.nanmean(before[rows], axis=1)
+        results.append(
+            Agreement(
+                metric,
+                n,
+                float(differences.mean()),
+                float(np.sqrt(np.square(differences).mean())),
+                float(spread * scale),
+                float(np.abs(differences / (np.maximum(own, spread / 4) * scale)).max()),
+            )
+        )
+    return results
