@@ -143,10 +143,11 @@ class Registry:
         UnknownNameError
             If there is no such component.
         InvalidDataError
-            If it does not take one of the parameters.
+            If it does not take one of the parameters, or needs one that is not given.
         """
         factory = self.factory(name)
         defaults = self._builtin[name].defaults if name in self._builtin else {}
+        given = {**defaults, **parameters}
         accepted = inspect.signature(factory).parameters
         if not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
             for parameter in parameters:
@@ -154,7 +155,11 @@ class Registry:
                     raise InvalidDataError(
                         f"{self.kind} {name!r} has no parameter {parameter!r}, expected one of {', '.join(accepted)}"
                     )
-        return factory(**{**defaults, **parameters})
+        for parameter, description in accepted.items():
+            positional_or_named = description.kind in (description.POSITIONAL_OR_KEYWORD, description.KEYWORD_ONLY)
+            if positional_or_named and description.default is description.empty and parameter not in given:
+                raise InvalidDataError(f"{self.kind} {name!r} needs the parameter {parameter!r}")
+        return factory(**given)
 
     def summary(self, name: str) -> str:
         """Return one line about `name`, without importing a built-in component."""

@@ -11,7 +11,7 @@ from .recipe import Recipe
 from .records import Fidelity, Status, TrainingRecord, training_key
 from .requests import TrainingRequest, requests_for
 from .run import run, stream
-from .tasks import Task, make_task, register_task, task_from_arrays
+from .tasks import Task, make_task, register_task, task_from_arrays, task_from_dataset, task_from_npz
 from .torch_trainer import TorchTrainer, train
 
 __all__ = [
@@ -36,6 +36,8 @@ __all__ = [
     "run",
     "stream",
     "task_from_arrays",
+    "task_from_dataset",
+    "task_from_npz",
     "train",
     "training_key",
 ]

@@ -105,7 +105,12 @@ class Recipe:
                 raise InvalidDataError(f"{name!r} of a recipe must be an integer of at least 1, got {value!r}")
         if isinstance(self.augmentation, str):  # type: ignore[unreachable]
             raise InvalidDataError(f"'augmentation' of a recipe must be a list of names, got {self.augmentation!r}")
-        object.__setattr__(self, "augmentation", tuple(self.augmentation))
+        try:
+            object.__setattr__(self, "augmentation", tuple(self.augmentation))
+        except TypeError:
+            raise InvalidDataError(
+                f"'augmentation' of a recipe must be a list of names, got {self.augmentation!r}"
+            ) from None
         for name in self.augmentation:
             if name not in AUGMENTATIONS:
                 raise InvalidDataError(f"unknown augmentation {name!r}, expected any of {', '.join(AUGMENTATIONS)}")

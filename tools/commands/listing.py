@@ -17,6 +17,7 @@ _ROOMS = {
     "searchers": ("...searchers", "SEARCHERS"),
     "tables": ("...benchmarks_data", "TABLES"),
     "importers": ("...benchmarks_data.importers", "IMPORTERS"),
+    "tasks": ("...trainers.tasks", "TASKS"),
     "proxies": ("...trainers.proxies", "PROXIES"),
 }
 
@@ -25,7 +26,7 @@ def list_components(
     kind: Annotated[str | None, typer.Argument(help=f"One of {', '.join(_ROOMS)}; all if left out.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """List what can be named: spaces, encoders, predictors, searchers, tables ...; plug-ins included.
+    """List what can be named: spaces, encoders, predictors, searchers, tables, tasks ...; plug-ins included.
 
     Examples:
 

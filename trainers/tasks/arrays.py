@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,12 @@ from ...errors import InvalidDataError
 from ..measures import LOSSES
 from .task import Pair, Split, Task, digest
 
-_VALID_SHARE, _TEST_SHARE = 0.2, 0.2
+VALID_AND_TEST_SHARE = 0.2
+"""Of the training examples, what is set apart for each of the two parts where it is missing."""
+
+_ZIP_MAGIC = b"PK"
+_UNREADABLE = (ValueError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+"""What NumPy raises for damaged files: archives cut short, headers that lie, arrays of Python objects."""
 
 
 def task_from_arrays(
@@ -65,13 +72,13 @@ def task_from_arrays(
         for part, pair in (("train", train), ("valid", valid), ("test", test))
     }
     whole = parts["train"]
-    assert whole is not None
+    if whole is None:
+        raise InvalidDataError(f"the train data of {name!r} must be a pair of inputs and targets, got None")
     missing = [part for part in ("valid", "test") if parts[part] is None]
-    shares = {"valid": _VALID_SHARE, "test": _TEST_SHARE}
     order = np.random.default_rng(seed).permutation(len(whole)) if missing else np.arange(len(whole))
     start = 0
     for part in missing:
-        stop = start + max(1, round(shares[part] * len(whole)))
+        stop = start + max(1, round(VALID_AND_TEST_SHARE * len(whole)))
         parts[part] = Split(whole.inputs[order[start:stop]], whole.targets[order[start:stop]])
         start = stop
     learning = Split(whole.inputs[order[start:]], whole.targets[order[start:]]) if missing else whole
@@ -95,11 +102,17 @@ def task_from_npz(path: str | Path, *, loss: str = "cross_entropy", seed: int = 
         If the file cannot be read, or lacks an array.
     """
     try:
+        with Path(path).open("rb") as start:
+            if start.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
+                raise InvalidDataError(f"{str(path)!r} is no .npz file, which is an archive of arrays")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, AttributeError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise InvalidDataError(f"cannot read arrays from {str(path)!r}: {reason}") from None
+    except OSError as error:
+        raise InvalidDataError(f"cannot read arrays from {str(path)!r}: {error.strerror or error}") from None
+    except InvalidDataError:
+        raise
+    except _UNREADABLE as error:
+        raise InvalidDataError(f"cannot read arrays from {str(path)!r}: {error or type(error).__name__}") from None
     pairs: dict[str, Pair] = {}
     for part in ("train", "valid", "test"):
         found = [name in arrays for name in (f"x_{part}", f"y_{part}")]
@@ -109,8 +122,13 @@ def task_from_npz(path: str | Path, *, loss: str = "cross_entropy", seed: int = 
         if all(found):
             pairs[part] = (arrays[f"x_{part}"], arrays[f"y_{part}"])
     return task_from_arrays(
-        Path(path).stem.replace(" ", "_"), pairs["train"], pairs.get("valid"), pairs.get("test"), loss=loss, seed=seed
+        speakable(Path(path).stem), pairs["train"], pairs.get("valid"), pairs.get("test"), loss=loss, seed=seed
     )
+
+
+def speakable(name: str) -> str:
+    """Return the name of a file or folder without what names of tasks must not hold."""
+    return "".join("_" if c.isspace() or c in "/\\@," else c for c in name) or "data"
 
 
 def _split(where: str, pair: Any, classes: bool) -> Split:
@@ -118,7 +136,8 @@ def _split(where: str, pair: Any, classes: bool) -> Split:
         inputs, targets = pair
     except (TypeError, ValueError):
         raise InvalidDataError(f"the {where} must be a pair of inputs and targets, got {type(pair).__name__}") from None
-    features = _numbers(f"inputs of the {where}", inputs).astype(np.float32)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused by the task
+        features = _numbers(f"inputs of the {where}", inputs).astype(np.float32)
     if features.ndim == 2:
         features = features[:, None]
     labels = _numbers(f"targets of the {where}", targets)
@@ -127,7 +146,8 @@ def _split(where: str, pair: Any, classes: bool) -> Split:
             labels = labels.astype(np.int64)
         labels = labels.astype(np.int64) if labels.dtype.kind in "iub" else labels
     else:
-        labels = labels.astype(np.float32)
+        with np.errstate(over="ignore"):
+            labels = labels.astype(np.float32)
         labels = labels[:, None] if labels.ndim == 1 else labels
     if features.ndim < 3 or labels.ndim < 1 or len(labels) != len(features):
         raise InvalidDataError(
@@ -138,7 +158,10 @@ def _split(where: str, pair: Any, classes: bool) -> Split:
 
 
 def _numbers(where: str, values: Any) -> NDArray[Any]:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise InvalidDataError(f"{where} must have one shape, got rows of different lengths") from None
     if array.dtype.kind not in "iufb":
         raise InvalidDataError(f"{where} must be numbers, got {array.dtype}")
     return array

@@ -52,13 +52,13 @@ class Task:
     loss : str
         `"cross_entropy"`, `"binary_cross_entropy"`, `"mse"` or `"mae"`.
     metrics : tuple of str
-        Recorded beside the loss: `"accuracy"`, `"top5_accuracy"`, `"mse"`, `"mae"`.
+        Recorded beside the loss: `"accuracy"`, `"top5_accuracy"`, `"binary_accuracy"`, `"mse"`, `"mae"`.
 
     Raises
     ------
     InvalidDataError
         If a part is empty, shapes or types disagree between the parts or with the loss, a number is not finite, or a
-        class is out of range.
+        class or probability is out of range.
     """
 
     name: str
@@ -72,6 +72,9 @@ class Task:
     def __post_init__(self) -> None:
         if not self.name or any(c.isspace() or c in "/\\@," for c in self.name):
             raise InvalidDataError(f"the name of a task must not hold blanks, '/', '@' or ',', got {self.name!r}")
+        if isinstance(self.metrics, str):  # type: ignore[unreachable]
+            raise InvalidDataError(f"the metrics of task {self.name!r} must be a list of names, got {self.metrics!r}")
+        object.__setattr__(self, "metrics", tuple(self.metrics))
         for what, known, given in (("loss", LOSSES, [self.loss]), ("metric", METRICS, self.metrics)):
             for name in given:
                 if name not in known:
@@ -101,6 +104,12 @@ class Task:
             raise InvalidDataError(f"{where} must have shape {expected}, got {split.targets.shape}")
         if not classes:
             _require_finite(where, split.targets)
+            if self.loss == "binary_cross_entropy" and ((split.targets < 0) | (split.targets > 1)).any():
+                position = int(np.argwhere((split.targets < 0) | (split.targets > 1))[0, 0])
+                raise InvalidDataError(
+                    f"{where} must be in [0, 1] for loss {self.loss!r}, got {split.targets[position]} "
+                    f"at position {position}"
+                )
         elif split.targets.dtype.kind not in "iu":
             raise InvalidDataError(f"{where} must be classes, integers from 0 on, got {split.targets.dtype}")
         else:
