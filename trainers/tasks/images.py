@@ -56,7 +56,8 @@ def flat_images(path: Path, pixels: Any, classes: Any, shape: tuple[int, int, in
         raise InvalidDataError(f"the images of {str(path)!r} must be uint8 (n, {size}), got {got}")
     labels = np.asarray(classes) if _flat_integers(classes) else None
     if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise InvalidDataError(f"the classes of {str(path)!r} must be a list of integers, got {classes!r:.80}")
+        got = f"{classes.dtype} {classes.shape}" if isinstance(classes, np.ndarray) else f"{classes!r:.80}"
+        raise InvalidDataError(f"the classes of {str(path)!r} must be a list of integers, got {got}")
     if len(labels) != len(pixels):
         raise InvalidDataError(f"{str(path)!r} holds {len(pixels)} images and {len(labels)} classes")
     wrong = (labels < least) | (labels > most)
