@@ -16,7 +16,7 @@ Augmentation: TypeAlias = "Callable[[Tensor, Generator], Tensor]"
 
 
 def flip(inputs: Tensor, generator: Generator) -> Tensor:
-    """Mirror every other example along its last axis."""
+    """Mirror examples along their last axis, each with probability a half."""
     import torch
 
     chosen = torch.rand(len(inputs), generator=generator, device=generator.device) < 0.5
@@ -36,7 +36,9 @@ def shift(inputs: Tensor, generator: Generator) -> Tensor:
         shape[axis] = size
         index = places.clamp(0, size - 1).view(shape).expand(inputs.shape)
         inside = ((places >= 0) & (places < size)).view(shape)
-        inputs = torch.where(inside, inputs.gather(axis, index), torch.zeros((), dtype=inputs.dtype))
+        inputs = torch.where(
+            inside, inputs.gather(axis, index), torch.zeros((), dtype=inputs.dtype, device=inputs.device)
+        )
     return inputs
 
 
@@ -53,7 +55,7 @@ def noise(inputs: Tensor, generator: Generator) -> Tensor:
     import torch
 
     drawn = torch.randn(inputs.shape, generator=generator, device=generator.device).to(inputs)
-    return inputs + 0.05 * inputs.std() * drawn
+    return inputs + 0.05 * inputs.std(correction=0) * drawn
 
 
 def cutout(inputs: Tensor, generator: Generator) -> Tensor:

@@ -142,9 +142,14 @@ def _split(where: str, pair: Any, classes: bool) -> Split:
         features = features[:, None]
     labels = _numbers(f"targets of the {where}", targets)
     if classes:
-        if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.floor(labels)).all():
-            labels = labels.astype(np.int64)
-        labels = labels.astype(np.int64) if labels.dtype.kind in "iub" else labels
+        broken = ~np.isfinite(labels) | (labels != np.floor(labels))
+        if broken.any():
+            position = int(np.argwhere(np.atleast_1d(broken))[0, 0])
+            raise InvalidDataError(
+                f"targets of the {where} must be classes, integers from 0 on, got {labels[broken][0]} "
+                f"at position {position}"
+            )
+        labels = labels.astype(np.int64)
     else:
         with np.errstate(over="ignore"):
             labels = labels.astype(np.float32)
