@@ -49,10 +49,10 @@ class Recipe:
     clip_norm : float, optional
         The longest that the gradient of a network may be.
     augmentation : tuple of str
-        What is done to training inputs, any of `"flip"` (left and right, half of the examples), `"shift"` (by up to an eighth of
-        each axis, zeros move in), `"scale"` (amplitude, by up to a fifth), `"noise"` (Gaussian, a twentieth of the
-        standard deviation of the batch), `"cutout"` (a window of a quarter of each axis is zero), `"mixup"` (pairs of
-        examples are mixed; Zhang et al., ICLR 2018).
+        What is done to training inputs, any of `"flip"` (left and right, half of the examples), `"shift"` (by up to an
+        eighth of each axis, zeros move in), `"scale"` (amplitude, by up to a fifth), `"noise"` (Gaussian, a twentieth
+        of the standard deviation of the batch), `"cutout"` (a window of a quarter of each axis is zero), `"mixup"`
+        (pairs of examples are mixed; Zhang et al., ICLR 2018).
     averaging : float, optional
         Decay per step of a moving average of the weights, in (0, 1), which is then what is evaluated.
     test : {"every_epoch", "last_epoch", "never"}

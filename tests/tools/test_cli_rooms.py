@@ -42,7 +42,7 @@ def test_a_reader_that_leaves_is_no_error():
     assert len(ended.stdout.splitlines()) == 1
 
 
-@pytest.mark.parametrize("kind", ["spaces", "encoders", "predictors", "searchers", "tables", "importers"])
+@pytest.mark.parametrize("kind", ["spaces", "encoders", "predictors", "searchers", "tables", "importers", "tasks"])
 def test_list(cli, kind):
     code, out, _ = cli("list", kind, "--json")
     records = json.loads(out)
