@@ -9,7 +9,7 @@ from .images import Images, evenly_drawn, image_task
 from .task import Task
 
 EXAMPLES = 1797
-_STANDARD = (1000, 297, 500, 0)
+_STANDARD = {"train": 1000, "valid": 297, "test": 500, "seed": 0}
 
 
 def digits(train: int = 1000, valid: int = 297, test: int = 500, seed: int = 0) -> Task:
@@ -28,7 +28,9 @@ def digits(train: int = 1000, valid: int = 297, test: int = 500, seed: int = 0) 
     """
     from sklearn.datasets import load_digits
 
-    for name, value, least in (("train", train, 1), ("valid", valid, 1), ("test", test, 1), ("seed", seed, 0)):
+    chosen = {"train": train, "valid": valid, "test": test, "seed": seed}
+    for name, value in chosen.items():
+        least = 0 if name == "seed" else 1
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidDataError(f"{name!r} of digits must be an integer of at least {least}, got {value!r}")
     if train + valid + test > EXAMPLES:
@@ -38,6 +40,5 @@ def digits(train: int = 1000, valid: int = 297, test: int = 500, seed: int = 0) 
     order = evenly_drawn(images.classes, seed, 0)
     first, second, third, _ = np.split(order, np.cumsum([test, valid, train]))
     parts = {"train": images[third], "valid": images[second], "test": images[first]}
-    changed = (train, valid, test, seed) != _STANDARD
-    name = f"digits-{train}-{valid}-{test}-seed{seed}" if changed else "digits"
-    return image_task(name, parts, 10)
+    changed = "".join(f"-{name}{value}" for name, value in chosen.items() if value != _STANDARD[name])
+    return image_task(f"digits{changed}", parts, 10)

@@ -29,7 +29,7 @@ def stretched(values, points):
     return interp1d(np.linspace(0, 1, len(values)), values)(np.linspace(0, 1, points))
 
 
-def published(label, padding, amplitude, move, smooth, rough, shear):
+def published(label, padding, amplitude, move, smooth, rough, shear, length=40):
     """One signal by the published recipe, step by step, with given draws: uniform ones from [0, 1)."""
     shape = np.array(TEMPLATES[label])
     shape = (shape - shape.mean()) / shape.std()
@@ -41,12 +41,13 @@ def published(label, padding, amplitude, move, smooth, rough, shear):
     signal = np.where(signal != 0, signal, gaussian_filter(0.25 * smooth, 2))
     signal = signal + 0.02 * rough
     signal = signal - 0.75 * (shear - 0.5) * np.linspace(-0.5, 0.5, len(signal))
-    return stretched(signal, 40)
+    return stretched(signal, length)
 
 
-def test_signals_are_those_of_the_published_recipe():
+@pytest.mark.parametrize("length", [40, 7, 72, 100])
+def test_signals_are_those_of_the_published_recipe(length):
     n = 300
-    signals, labels = generate(n, np.random.default_rng(7))
+    signals, labels = generate(n, np.random.default_rng(7), length)
     rng = np.random.default_rng(7)
     np.testing.assert_array_equal(labels, rng.permutation(np.arange(n) % 10))
     padding = rng.integers(36, 61, size=n)
@@ -56,9 +57,10 @@ def test_signals_are_those_of_the_published_recipe():
     rough = rng.standard_normal((n, 72))
     shear = rng.random(n)
     expected = [
-        published(*draws) for draws in zip(labels.tolist(), padding, amplitude, move, smooth, rough, shear, strict=True)
+        published(*draws, length)
+        for draws in zip(labels.tolist(), padding, amplitude, move, smooth, rough, shear, strict=True)
     ]
-    assert signals.shape == (n, 1, 40) and signals.dtype == np.float32
+    assert signals.shape == (n, 1, length) and signals.dtype == np.float32
     np.testing.assert_allclose(signals[:, 0], expected, atol=2e-6)
     assert padding.min() == 36 and padding.max() == 60 and move.min() == 0 and move.max() == 47
 
@@ -117,13 +119,15 @@ def test_other_sizes_and_seeds_have_other_names_and_data():
         make_task("mnist1d", train=50, valid=20, test=30),
         make_task("mnist1d", train=50, valid=20, test=30, seed=1),
         make_task("mnist1d", train=20, valid=50, test=30),
+        make_task("mnist1d", train=20, valid=50, test=30, length=20),
     ]
     assert [task.name for task in tasks] == [
-        "mnist1d-50-20-30-seed42",
-        "mnist1d-50-20-30-seed1",
-        "mnist1d-20-50-30-seed42",
+        "mnist1d-train50-valid20-test30",
+        "mnist1d-train50-valid20-test30-seed1",
+        "mnist1d-train20-valid50-test30",
+        "mnist1d-train20-valid50-test30-length20",
     ]
-    assert len({task.digest for task in tasks}) == 3
+    assert len({task.digest for task in tasks}) == 4 and tasks[3].inputs == (1, 20)
     assert make_task("mnist1d", train=50, valid=20, test=30).digest == tasks[0].digest
 
 
@@ -141,7 +145,8 @@ def test_every_process_generates_the_same():
         ({"test": 10.0}, "'test' of mnist1d must be an integer of at least 1, got 10.0"),
         ({"test": True}, "'test' of mnist1d must be an integer of at least 1, got True"),
         ({"seed": -1}, "'seed' of mnist1d must be an integer of at least 0, got -1"),
-        ({"length": 40}, "task 'mnist1d' has no parameter 'length', expected one of train, valid, test, seed"),
+        ({"length": 0}, "'length' of mnist1d must be an integer of at least 1, got 0"),
+        ({"points": 40}, "task 'mnist1d' has no parameter 'points', expected one of train, valid, test, length, seed"),
     ],
 )
 def test_parameters(parameters, match):
