@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .forecast_loop import ForecastLoop
+from .forecast_report import ForecastReport
 from .forecasts import Forecast
 from .metrics import evaluate
 from .protocol import ComparisonPlan, compare
@@ -16,6 +18,8 @@ __all__ = [
     "Comparison",
     "ComparisonPlan",
     "Forecast",
+    "ForecastLoop",
+    "ForecastReport",
     "Interval",
     "SearchComparison",
     "SearchPlan",

@@ -13,7 +13,7 @@ import typer
 
 from .._version import __version__
 from ..errors import ArchcastError
-from .commands import benchmark, compare, encode, listing, model, space, table
+from .commands import benchmark, compare, encode, forecast, listing, model, space, table, train
 
 app = typer.Typer(
     name="archcast",
@@ -32,6 +32,9 @@ app.command("fit")(model.fit)
 app.command("predict")(model.predict)
 app.command("compare")(compare.compare)
 app.command("benchmark")(benchmark.benchmark)
+app.command("train")(train.train)
+app.command("proxies")(train.proxies)
+app.command("forecast")(forecast.forecast)
 
 
 def _print_version(requested: bool) -> None:

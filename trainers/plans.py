@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-from ..registry import Registry
-from .recipe import Recipe
+from dataclasses import replace
+
+from ..registry import Entry, Registry
+from .recipes import signals
 from .records import Fidelity
 from .table_plan import Part, TablePlan
 
-PLANS = Registry("plan", {})
+PLANS = Registry(
+    "plan",
+    {
+        "mnist1d_nasbench201": Entry(
+            ".trainers.plans:mnist1d_nasbench201", "the 6,466 NAS-Bench-201 cells on MNIST-1D, 4 seeds, 8 epochs"
+        ),
+    },
+)
 """Plans of tables by name; `archcast table build` carries them out."""
 
 register_plan = PLANS.register
 
 
-@register_plan("mnist1d_nasbench201")
 def mnist1d_nasbench201() -> TablePlan:
     """Return the plan of the NAS-Bench-201 cells as networks for signals.
 
     One stage of one cell with 16 channels: deeper networks saturate on this task, and their order becomes noise.
     """
-    values = {
-        "optimizer": "adamw",
-        "learning_rate": 0.06,
-        "weight_decay": 0.01,
-        "schedule": "one_cycle",
-        "epochs": 8,
-        "batch_size": 100,
-        "channels": 16,
-        "stages": 1,
-        "cells": 1,
-    }
+    recipe = signals()
     return TablePlan(
         name="mnist1d_nasbench201",
         space="nasbench201",
         task="mnist1d",
         task_parameters={"valid": 500, "test": 2000, "length": 20},
         parts=(
-            Part(Fidelity(), (0, 1, 2, 3), Recipe(**values)),  # type: ignore[arg-type]
-            Part(Fidelity(data_share=0.25), (0, 1), Recipe(**values, test="last_epoch")),  # type: ignore[arg-type]
+            Part(Fidelity(), (0, 1, 2, 3), recipe),
+            Part(Fidelity(data_share=0.25), (0, 1), replace(recipe, test="last_epoch")),
         ),
         proxies=(
             "grad_norm",

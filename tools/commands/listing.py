@@ -18,6 +18,8 @@ _ROOMS = {
     "tables": ("...benchmarks_data", "TABLES"),
     "importers": ("...benchmarks_data.importers", "IMPORTERS"),
     "tasks": ("...trainers.tasks", "TASKS"),
+    "recipes": ("...trainers.recipes", "RECIPES"),
+    "plans": ("...trainers.plans", "PLANS"),
     "proxies": ("...trainers.proxies", "PROXIES"),
 }
 

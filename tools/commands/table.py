@@ -10,9 +10,12 @@ import typer
 from ...errors import InvalidDataError
 from .inputs import ArchitectureArguments, ArchitectureFile, JsonOption, read_architectures
 from .outputs import Format, print_json, print_records, require_suffix, require_writable
-from .progress import working
+from .progress import counting, working
 
-app = typer.Typer(help="List, describe, query, import and export benchmark tables.", no_args_is_help=True)
+DISAGREES = 3
+"""Exit status where trainings that were done again differ from those of the table."""
+
+app = typer.Typer(help="List, describe, query, import, export and make benchmark tables.", no_args_is_help=True)
 
 TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="A shipped table, or the path of an .h5 file.")]
 
@@ -163,3 +166,71 @@ def export(
         print_json({"file": str(target), "architectures": len(source), "metrics": list(source.metrics)})
     else:
         print(target)
+
+
+@app.command()
+def build(
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="See `archcast list plans`.")],
+    target: Annotated[
+        Path | None, typer.Argument(metavar="TARGET", help="The .h5 file to write; not with --sample.")
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option("--sample", min=1, help="Train so many random rows of the table again, and compare."),
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option("--table", "-t", help="The table that --sample checks; the shipped one if left out.")
+    ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option("--journal", "-j", help="Where trainings are recorded; TARGET.journal if left out."),
+    ] = None,
+    part: Annotated[
+        list[int] | None, typer.Option("--part", help="Only this part of the plan, repeatable: 0 the full trainings.")
+    ] = None,
+    first: Annotated[
+        int | None, typer.Option("--first", min=1, help="Only so many architectures, which are a random sample.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Trainings at once.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Make a table by training every architecture of a plan; or train a sample of its rows again.
+
+    Interrupted at any moment, the same command goes on with what is missing. With --sample the same seeds are trained
+    again and compared: the exit status is 3 if the differences are larger than what other seeds would give.
+
+    Examples:
+
+        archcast table build mnist1d_nasbench201 --sample 20 --workers 2
+
+        archcast table build mnist1d_nasbench201 mine.h5 --journal mine.journal --workers 2
+    """
+    from ...benchmarks_data import load_table
+    from ...trainers import Journal, ProcessPool
+    from ...trainers.plans import PLANS
+    from ...trainers.table_building import build_table, retrain_sample
+
+    made = PLANS.create(plan)
+    if (sample is None) == (target is None):
+        raise InvalidDataError("expected either TARGET, to make the table, or --sample, to check it")
+    if sample is not None:
+        source = load_table(table if table is not None else plan)
+        with ProcessPool(workers) as pool, working(f"training {sample} architectures again"):
+            found = retrain_sample(made, source, sample, seed=seed, executor=pool)
+        records = [{**vars(result), "agrees": result.agrees} for result in found]
+        print_records(records, Format.json if json else Format.table)
+        if not all(result.agrees for result in found):
+            raise typer.Exit(DISAGREES)
+        return
+    assert target is not None
+    require_suffix(target, (".h5", ".hdf5"))
+    require_writable(target)
+    place = journal if journal is not None else target.with_suffix(".journal")
+    with Journal(place) as book, ProcessPool(workers) as pool, counting("training") as count:
+        rows = made.order()[:first]
+        result = build_table(made, target, book, pool, parts=part, rows=rows, on_progress=count)
+    if json:
+        print_json({"table": str(target), "architectures": len(result), "metrics": list(result.metrics)})
+    else:
+        print(f"{target}: {len(result):,} architectures, {len(result.metrics)} metrics")
