@@ -29,7 +29,7 @@ def stretched(values, points):
     return interp1d(np.linspace(0, 1, len(values)), values)(np.linspace(0, 1, points))
 
 
-def published(label, padding, amplitude, move, smooth, rough, shear, length=40):
+def published(label, padding, amplitude, move, smooth, rough, shear):
     """One signal by the published recipe, step by step, with given draws: uniform ones from [0, 1)."""
     shape = np.array(TEMPLATES[label])
     shape = (shape - shape.mean()) / shape.std()
@@ -41,13 +41,12 @@ def published(label, padding, amplitude, move, smooth, rough, shear, length=40):
     signal = np.where(signal != 0, signal, gaussian_filter(0.25 * smooth, 2))
     signal = signal + 0.02 * rough
     signal = signal - 0.75 * (shear - 0.5) * np.linspace(-0.5, 0.5, len(signal))
-    return stretched(signal, length)
+    return stretched(signal, 40)
 
 
-@pytest.mark.parametrize("length", [40, 7, 72, 100])
-def test_signals_are_those_of_the_published_recipe(length):
+def test_signals_are_those_of_the_published_recipe():
     n = 300
-    signals, labels = generate(n, np.random.default_rng(7), length)
+    signals, labels = generate(n, np.random.default_rng(7))
     rng = np.random.default_rng(7)
     np.testing.assert_array_equal(labels, rng.permutation(np.arange(n) % 10))
     padding = rng.integers(36, 61, size=n)
@@ -57,10 +56,9 @@ def test_signals_are_those_of_the_published_recipe(length):
     rough = rng.standard_normal((n, 72))
     shear = rng.random(n)
     expected = [
-        published(*draws, length)
-        for draws in zip(labels.tolist(), padding, amplitude, move, smooth, rough, shear, strict=True)
+        published(*draws) for draws in zip(labels.tolist(), padding, amplitude, move, smooth, rough, shear, strict=True)
     ]
-    assert signals.shape == (n, 1, length) and signals.dtype == np.float32
+    assert signals.shape == (n, 1, 40) and signals.dtype == np.float32
     np.testing.assert_allclose(signals[:, 0], expected, atol=2e-6)
     assert padding.min() == 36 and padding.max() == 60 and move.min() == 0 and move.max() == 47
 
@@ -131,6 +129,18 @@ def test_other_sizes_and_seeds_have_other_names_and_data():
     assert make_task("mnist1d", train=50, valid=20, test=30).digest == tasks[0].digest
 
 
+@pytest.mark.parametrize("length", [1, 8, 20, 40])
+def test_shorter_signals_are_means_of_neighbouring_points(length):
+    sizes = {"train": 30, "valid": 20, "test": 30}
+    whole, shorter = make_task("mnist1d", **sizes), make_task("mnist1d", **sizes, length=length)
+    width = 40 // length
+    for part in SPLITS:
+        points = getattr(whole, part).inputs
+        expected = [[row[0, i * width : (i + 1) * width].mean() for i in range(length)] for row in points]
+        np.testing.assert_allclose(getattr(shorter, part).inputs[:, 0], expected, atol=1e-6)
+        np.testing.assert_array_equal(getattr(shorter, part).targets, getattr(whole, part).targets)
+
+
 def test_every_process_generates_the_same():
     script = "from archcast.trainers import make_task; print(make_task('mnist1d').digest)"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -146,6 +156,8 @@ def test_every_process_generates_the_same():
         ({"test": True}, "'test' of mnist1d must be an integer of at least 1, got True"),
         ({"seed": -1}, "'seed' of mnist1d must be an integer of at least 0, got -1"),
         ({"length": 0}, "'length' of mnist1d must be an integer of at least 1, got 0"),
+        ({"length": 80}, "'length' of mnist1d must be a divisor of 40, got 80"),
+        ({"length": 12}, "'length' of mnist1d must be a divisor of 40, got 12"),
         ({"points": 40}, "task 'mnist1d' has no parameter 'points', expected one of train, valid, test, length, seed"),
     ],
 )
