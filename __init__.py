@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from .evaluation import benchmark, compare, replay
     from .predictors import Predictor, load_predictor, make_predictor, register_predictor
     from .searchers import History, Searcher, make_searcher, register_searcher
+    from .studies import Study, open_study
 
 _LAZY = {
     "Encoder": ".encoders",
     "History": ".searchers",
     "Predictor": ".predictors",
     "Searcher": ".searchers",
+    "Study": ".studies",
     "Table": ".benchmarks_data",
     "benchmark": ".evaluation",
     "compare": ".evaluation",
@@ -28,6 +30,7 @@ _LAZY = {
     "make_encoder": ".encoders",
     "make_predictor": ".predictors",
     "make_searcher": ".searchers",
+    "open_study": ".studies",
     "register_encoder": ".encoders",
     "register_predictor": ".predictors",
     "register_searcher": ".searchers",
@@ -56,6 +59,7 @@ __all__ = [
     "SearchSpace",
     "Searcher",
     "Skeleton",
+    "Study",
     "Table",
     "__version__",
     "benchmark",
@@ -66,6 +70,7 @@ __all__ = [
     "make_encoder",
     "make_predictor",
     "make_searcher",
+    "open_study",
     "register_encoder",
     "register_predictor",
     "register_searcher",

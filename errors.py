@@ -57,3 +57,15 @@ class PredictorFailedError(ArchcastError, RuntimeError):
 
 class SearcherFailedError(ArchcastError, RuntimeError):
     """A searcher failed while it was being replayed; the message names it, the cause is chained."""
+
+
+class StudyMismatchError(ArchcastError, ValueError):
+    """A study was opened with settings that are not its own: another space, metric, searcher ..."""
+
+
+class StorageUnavailableError(ArchcastError, RuntimeError):
+    """The database of a study does not answer, refuses, or is not there any more."""
+
+
+class TrainingsFailError(ArchcastError, RuntimeError):
+    """One training after another of a study fails, or none gives the metric: going on would waste the budget."""

@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "trainers": {"spaces", "benchmarks_data"},
     "searchers": {"spaces", "encoders", "predictors"},
     "evaluation": {"spaces", "encoders", "benchmarks_data", "predictors", "trainers", "searchers"},
-    "tools": {"spaces", "encoders", "benchmarks_data", "predictors", "trainers", "searchers", "evaluation"},
+    "studies": {"spaces", "encoders", "benchmarks_data", "predictors", "trainers", "searchers", "evaluation"},
+    "tools": {"spaces", "encoders", "benchmarks_data", "predictors", "trainers", "searchers", "evaluation", "studies"},
 }
 
 

@@ -1,0 +1,241 @@
+"""`StudySettings`: what a study searches and how. It is stored with the study, and never changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import ArchcastError, InvalidDataError, StudyMismatchError
+from ..searchers import SEARCHERS, Searcher, make_searcher
+from ..spaces import SearchSpace, space_from_spec
+from ..trainers import Fidelity
+from ..trainers.journal_table import direction_of
+from .pruning import make_pruner
+
+_FORMAT = 1
+DEFAULTS: dict[str, Any] = {
+    "searcher": "auto",
+    "task": "training",
+    "seed": 0,
+    "heartbeat": 10,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class StudySettings:
+    """The settings of a study.
+
+    Parameters
+    ----------
+    space : SearchSpace
+    metric : str
+        The learning curve whose last value is the outcome of a training, such as `"valid/accuracy"`.
+    higher_is_better : bool
+        Its direction.
+    searcher : Searcher
+    task : str
+        The name of what is trained, as it stands in records and tables.
+    recipe : dict
+        Goes to every training, JSON-able.
+    fidelity : Fidelity
+        Of every training.
+    seed : int
+        Of the searcher, and of every training.
+    pruner : dict, optional
+        `{"name": ..., "parameters": {...}}`, see `make_pruner`; None trains everything to its end.
+    cost_metric : str, optional
+        The learning curve whose last value is what a training has cost; seconds of training if it is None.
+    heartbeat, grace : int
+        Workers give a sign of life every `heartbeat` seconds; one that is silent for more than `grace` seconds is
+        dead, and what it trained is trained by another.
+
+    Raises
+    ------
+    InvalidDataError
+        If a value is out of range.
+    """
+
+    space: SearchSpace
+    metric: str
+    higher_is_better: bool
+    searcher: Searcher
+    task: str = "training"
+    recipe: dict[str, Any] = field(default_factory=dict)
+    fidelity: Fidelity = field(default_factory=Fidelity)
+    seed: int = 0
+    pruner: dict[str, Any] | None = None
+    cost_metric: str | None = None
+    heartbeat: int = 10
+    grace: int = 60
+
+    def __post_init__(self) -> None:
+        _require_text("metric", self.metric)
+        _require_text("task", self.task)
+        if "/" in self.task:
+            raise InvalidDataError(f"a task must not have a slash in its name, got {self.task!r}")
+        if self.cost_metric is not None:
+            _require_text("cost_metric", self.cost_metric)
+        for name, least in (("seed", 0), ("heartbeat", 1), ("grace", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InvalidDataError(f"{name} must be an integer of at least {least}, got {value!r}")
+        if self.grace <= self.heartbeat:
+            raise InvalidDataError(
+                f"grace must be more than heartbeat = {self.heartbeat} seconds, or the living are taken for dead, "
+                f"got {self.grace}"
+            )
+        try:
+            json.dumps(self.recipe, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise InvalidDataError(f"a recipe must be a JSON object, got {self.recipe!r:.200}: {error}") from None
+        make_pruner(self.pruner)
+
+    @property
+    def direction(self) -> str:
+        """`"higher"` or `"lower"`."""
+        return "higher" if self.higher_is_better else "lower"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings, JSON-able."""
+        return {
+            "format": _FORMAT,
+            "space": self.space.spec,
+            "metric": self.metric,
+            "direction": self.direction,
+            "searcher": searcher_to_dict(self.searcher),
+            "task": self.task,
+            "recipe": self.recipe,
+            "fidelity": self.fidelity.to_dict(),
+            "seed": self.seed,
+            "pruner": self.pruner,
+            "cost_metric": self.cost_metric,
+            "heartbeat": self.heartbeat,
+            "grace": self.grace,
+        }
+
+
+def make_settings(given: Mapping[str, Any]) -> StudySettings:
+    """Return the settings of a new study from those that are given; None stands for the default.
+
+    Raises
+    ------
+    InvalidDataError
+        If the space or the metric is missing, or a value is out of range.
+    """
+    for name, example in (("space", "nasbench201"), ("metric", "valid/accuracy")):
+        if given.get(name) is None:
+            raise InvalidDataError(f"a new study needs a {name}, such as {example!r}")
+    values: dict[str, Any] = {name: DEFAULTS.get(name) if value is None else value for name, value in given.items()}
+    direction = values.pop("direction", None) or direction_of(_require_text("metric", values["metric"]))
+    values["higher_is_better"] = _require_direction(direction) == "higher"
+    values["searcher"] = _searcher(values["searcher"])
+    values["recipe"] = dict(values.get("recipe") or {})
+    values["fidelity"] = values.get("fidelity") or Fidelity()
+    if values.get("grace") is None:
+        values["grace"] = 6 * values["heartbeat"] if isinstance(values["heartbeat"], int) else 60
+    return StudySettings(**values)
+
+
+def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, Any]) -> StudySettings:
+    """Return the settings of a stored study, after checking that those given are the same; None is not given.
+
+    Raises
+    ------
+    StudyMismatchError
+        If one differs.
+    InvalidDataError
+        If what is stored cannot be read.
+    """
+    if stored.get("format") != _FORMAT:
+        raise InvalidDataError(
+            f"the settings of study {name!r} are of format {stored.get('format')!r}, expected {_FORMAT}: another "
+            "version of archcast made it"
+        )
+    for setting, value in given.items():
+        if value is None or setting not in stored:
+            continue
+        plain = _plain(setting, value)
+        if plain != stored[setting]:
+            raise StudyMismatchError(
+                f"study {name!r} has {setting} {_shown(stored[setting])}, and was opened with {_shown(plain)}; leave "
+                "that out to go on with the study, or give a new study another name"
+            )
+    own_space, own_searcher = given.get("space"), given.get("searcher")
+    try:
+        return StudySettings(
+            space=own_space if isinstance(own_space, SearchSpace) else space_from_spec(stored["space"]),
+            metric=stored["metric"],
+            higher_is_better=stored["direction"] == "higher",
+            searcher=own_searcher if isinstance(own_searcher, Searcher) else _stored_searcher(name, stored["searcher"]),
+            fidelity=Fidelity.from_dict(stored["fidelity"]),
+            **{key: stored[key] for key in ("task", "recipe", "seed", "pruner", "cost_metric", "heartbeat", "grace")},
+        )
+    except ArchcastError:
+        raise
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidDataError(f"the settings of study {name!r} cannot be read: {error!r}") from None
+
+
+def searcher_to_dict(searcher: Searcher) -> dict[str, Any]:
+    """Return the registered name and all parameters of a searcher; what is not JSON-able stands there as its text."""
+    parameters = {}
+    for name, value in searcher.get_params(deep=False).items():
+        try:
+            parameters[name] = json.loads(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError):
+            parameters[name] = {"text": repr(value)}
+    return {"name": SEARCHERS.name_of(type(searcher)) or type(searcher).__name__, "parameters": parameters}
+
+
+def _stored_searcher(study: str, stored: Mapping[str, Any]) -> Searcher:
+    opaque = [name for name, value in stored["parameters"].items() if isinstance(value, dict) and "text" in value]
+    if opaque or stored["name"] not in SEARCHERS:
+        raise InvalidDataError(
+            f"the searcher of study {study!r} cannot be made from what is stored, pass it when opening the study: "
+            f"{stored['name']} with {_shown(stored['parameters'])}"
+        )
+    return make_searcher(stored["name"], **stored["parameters"])
+
+
+def _searcher(given: Any) -> Searcher:
+    if isinstance(given, Searcher):
+        return given
+    if isinstance(given, str):
+        return make_searcher(given)
+    raise InvalidDataError(f"expected the name of a searcher or a Searcher, got {given!r:.200}")
+
+
+def _plain(setting: str, value: Any) -> Any:
+    """Return a given setting as it would be stored."""
+    if setting == "space":
+        return json.loads(json.dumps(value.spec)) if isinstance(value, SearchSpace) else value
+    if setting == "searcher":
+        return searcher_to_dict(_searcher(value))
+    if setting == "fidelity":
+        return value.to_dict() if isinstance(value, Fidelity) else value
+    if setting == "direction":
+        return _require_direction(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _require_text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise InvalidDataError(f"{name} must be a name, got {value!r}")
+    return value
+
+
+def _require_direction(value: Any) -> str:
+    if value not in ("higher", "lower"):
+        raise InvalidDataError(f"direction must be 'higher' or 'lower', got {value!r}")
+    return str(value)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping) and {"space", "parameters"} == set(value):
+        value = value["space"] if not value["parameters"] else value
+    elif isinstance(value, Mapping) and {"name", "parameters"} == set(value):
+        parameters = ", ".join(f"{key}={item!r}" for key, item in value["parameters"].items())
+        return f"{value['name']}({parameters})"
+    return repr(value)
