@@ -5,6 +5,7 @@ from __future__ import annotations
 from .budget import Budget
 from .opening import open_study
 from .pruning import PRUNERS, pruner_spec
+from .report import StudyReport
 from .settings import StudySettings
 from .storage import StudyStorage
 from .study import Study
@@ -15,6 +16,7 @@ __all__ = [
     "Budget",
     "Candidate",
     "Study",
+    "StudyReport",
     "StudySettings",
     "StudyStorage",
     "Trial",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ def open_study(
     cost_metric: str | None = None,
     heartbeat: int | None = None,
     grace: int | None = None,
+    patience: float = 300.0,
+    notify: Callable[[str], None] | None = None,
 ) -> Study:
     """Open a study, or make it where there is none.
 
@@ -51,6 +53,8 @@ def open_study(
         `"auto"` by default.
     task, recipe, fidelity, seed, pruner, cost_metric, heartbeat, grace
         See `StudySettings`.
+    patience, notify
+        See `Database`; for a storage that is not open yet.
 
     Raises
     ------
@@ -95,11 +99,14 @@ def open_study(
         problem = error
     wants_new = space is not None or metric is not None
     try:
-        base = storage if isinstance(storage, StudyStorage) else StudyStorage(storage, create=fresh is not None)
-    except UnknownNameError:
+        if isinstance(storage, StudyStorage):
+            base = storage
+        else:
+            base = StudyStorage(storage, patience=patience, create=fresh is not None, notify=notify)
+    except UnknownNameError as error:
         if wants_new and problem is not None:
             raise problem from None
-        raise
+        raise UnknownNameError(f"{error}; a new study needs a space and a metric") from None
     with base.locked(name):
         if name not in base.names() and wants_new:
             if fresh is None:

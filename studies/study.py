@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     import optuna
 
     from ..benchmarks_data import Table
+    from ..evaluation import SearchProblem
+    from .report import StudyReport
 
 BUDGET = "archcast:budget"
 _TRIES = 50
@@ -131,6 +133,14 @@ class Study:
         }
         known = {settings.metric: settings.direction, **(directions or {})}
         return write_journal_table(path, records, directions=known, about=about)
+
+    def summary(
+        self, table: str | Path | SearchProblem | None = None, metric: str | None = None, **options: Any
+    ) -> StudyReport:
+        """Return a report of the study as it is now; parameters and errors are those of `StudyReport.of`."""
+        from .report import StudyReport
+
+        return StudyReport.of(self, table, metric, **options)
 
     # ---- asking -------------------------------------------------------------------------------------------------
 

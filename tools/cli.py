@@ -13,7 +13,7 @@ import typer
 
 from .._version import __version__
 from ..errors import ArchcastError
-from .commands import benchmark, compare, encode, forecast, listing, model, space, table, train
+from .commands import benchmark, compare, encode, forecast, listing, model, search, space, study, table, train
 
 app = typer.Typer(
     name="archcast",
@@ -35,6 +35,8 @@ app.command("benchmark")(benchmark.benchmark)
 app.command("train")(train.train)
 app.command("proxies")(train.proxies)
 app.command("forecast")(forecast.forecast)
+app.command("search")(search.search)
+app.add_typer(study.app, name="study")
 
 
 def _print_version(requested: bool) -> None:
