@@ -21,6 +21,7 @@ Notify = Callable[[str], None]
 CLAIM = "archcast:claim"
 _INDEX = "archcast_claims"
 _LOCK_PATIENCE = 60.0
+_OPENING_PATIENCE = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 
@@ -35,7 +36,7 @@ class Database:
         The path of a SQLite file, which is created if need be, or a URL: `sqlite:///studies.db`,
         `postgresql://user@host/database`.
     patience : float
-        Seconds for which a database that does not answer is tried again.
+        Seconds for which a database that does not answer is tried again; at most ten while it is being opened.
     create : bool
         Create the SQLite file if it is not there.
     notify : callable, optional
@@ -66,7 +67,8 @@ class Database:
                 raise UnknownNameError(f"there is no storage {self.name!r}: the file does not exist")
             if not self.path.parent.is_dir():
                 raise InvalidDataError(f"cannot make the storage {self.name!r}: its folder does not exist")
-        self._rdb = self._answered(self._connect)
+        self._rdb: Any = None
+        self._rdb = self._answered(self._connect, min(patience, _OPENING_PATIENCE))
         if self.path is not None:
             self._identity = _identity(self.path)
 
@@ -80,7 +82,9 @@ class Database:
 
         # One engine after the other, under a lock: several workers that open a fresh database must not all make it.
         try:
-            self._lock_engine = sqlalchemy.create_engine(self.url, poolclass=sqlalchemy.pool.NullPool)
+            self._lock_engine = sqlalchemy.create_engine(
+                self.url, pool_pre_ping=True, connect_args=_connecting(self.url)
+            )
         except ImportError as error:
             raise MissingDependencyError(
                 f"the storage {self.name!r} needs the driver {error.name!r}: pip install archcast[postgresql]"
@@ -88,10 +92,9 @@ class Database:
         lock = self._lock("opening")
         lock.acquire(_LOCK_PATIENCE)
         try:
-            waiting = {"timeout": 30} if self.path is not None else {}
             with quiet(self.optuna):
                 storage = self.optuna.storages.RDBStorage(
-                    self.url, engine_kwargs={"pool_pre_ping": True, "connect_args": waiting}
+                    self.url, engine_kwargs={"pool_pre_ping": True, "connect_args": _connecting(self.url)}
                 )
             self._prepare(storage)
         except RuntimeError as error:  # an older or newer schema, in Optuna's words
@@ -141,15 +144,16 @@ class Database:
                 reason = self._fault(error)
                 if reason is None:
                     raise
-                with contextlib.suppress(Exception):
-                    self._rdb.remove_session()
+                self.forget_thread()
                 if time.monotonic() + pause > end:
                     waited = f" for {limit:g} s" if limit else ""
+                    advice = (
+                        "" if self._rdb is None else "; what was told to it before is safe, and can be gone on from"
+                    )
                     raise StorageUnavailableError(
-                        f"the storage {self.name!r} did not answer{waited} ({reason}); everything told to it before "
-                        "is safe there, and the same command goes on from it"
+                        f"the storage {self.name!r} did not answer{waited} ({reason}){advice}"
                     ) from error
-                if not told and pause > 4 * _FIRST_PAUSE:  # a collision of two writers is over before that
+                if not told and pause >= 4 * _FIRST_PAUSE:  # a collision of two writers is over before that
                     told = True
                     self._notify(f"the storage {self.name!r} does not answer ({reason}); trying for {limit:g} s")
                 time.sleep(pause)
@@ -179,6 +183,12 @@ class Database:
             raise _FileGoneError("the file does not exist any more")
         if now != self._identity:
             raise StorageUnavailableError(f"the storage {self.name!r} was replaced by another file while it was in use")
+
+    def forget_thread(self) -> None:
+        """Give back what the calling thread holds of the database."""
+        if self._rdb is not None:
+            with contextlib.suppress(Exception):
+                self._rdb.remove_session()
 
     # ---- locking ------------------------------------------------------------------------------------------------
 
@@ -258,6 +268,16 @@ def _parsed(text: str) -> tuple[str, str, Path | None]:
     if url.drivername == "postgresql":
         url = url.set(drivername=f"postgresql+{_driver()}")
     return url.render_as_string(hide_password=False), url.set(drivername="postgresql").render_as_string(), None
+
+
+def _connecting(url: str) -> dict[str, Any]:
+    """Return what the driver is told: to wait for other writers, but not for ever for a machine that is gone."""
+    if url.startswith("sqlite"):
+        return {"timeout": 30}
+    if "psycopg" not in url.partition("://")[0]:
+        return {}
+    alive = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+    return {"connect_timeout": 10, **alive}
 
 
 def _driver() -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _POLL_SECONDS = 0.01
+_ONE_WAIT_SECONDS = 3.0
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 class Lock(ABC):
@@ -76,15 +78,11 @@ class FileLock(Lock):
 
 
 class AdvisoryLock(Lock):
-    """An advisory lock of PostgreSQL, held by a connection of its own and released by the server when that ends.
-
-    The server asks after silent clients (`tcp_keepalives_idle`), so that the lock of a machine that has lost its power
-    is free after about half a minute.
+    """An advisory lock of PostgreSQL: the server queues those who wait, and frees it when its holder's connection ends.
 
     Parameters
     ----------
     engine : sqlalchemy.Engine
-        Without a pool.
     name : str
         Locks of different names do not meet.
     """
@@ -95,27 +93,45 @@ class AdvisoryLock(Lock):
         self._connection: Connection | None = None
 
     def acquire(self, timeout: float) -> bool:
-        """Connect, and poll for the lock."""
+        """Ask the server for the lock, for a few seconds at a time, so that Ctrl-C is heard meanwhile."""
         from sqlalchemy import text
+        from sqlalchemy.exc import DBAPIError
 
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         end = time.monotonic() + timeout
         try:
+            # The server asks after silent clients: the lock of a machine without power is free after half a minute.
             for setting in ("tcp_keepalives_idle = 10", "tcp_keepalives_interval = 5", "tcp_keepalives_count = 3"):
                 connection.execute(text(f"SET {setting}"))
-            while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": self._key}).scalar():
-                if time.monotonic() >= end:
-                    connection.close()
-                    return False
-                time.sleep(_POLL_SECONDS)
+            while (left := end - time.monotonic()) > 0:
+                connection.execute(text(f"SET lock_timeout = {max(1, round(1000 * min(left, _ONE_WAIT_SECONDS)))}"))
+                try:
+                    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": self._key})
+                except DBAPIError as error:
+                    code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+                    if code != _LOCK_NOT_AVAILABLE:
+                        raise
+                else:
+                    self._connection = connection
+                    return True
+            connection.close()
         except BaseException:
+            connection.invalidate()  # it may hold the lock
             connection.close()
             raise
-        self._connection = connection
-        return True
+        return False
 
     def release(self) -> None:
-        """Close the connection, and the lock with it."""
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
+        """Give the lock back; a connection that cannot do that is closed, and the lock with it."""
+        if self._connection is None:
+            return
+        from sqlalchemy import text
+
+        connection, self._connection = self._connection, None
+        try:
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": self._key})
+        except BaseException:
+            connection.invalidate()
+            raise
+        finally:
             connection.close()

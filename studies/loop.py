@@ -111,6 +111,7 @@ class Worker:
         self.done: list[Trial] = []
         self.failures = 0
         self.exhausted = False
+        self.waited = False
         self.any_value = False
         self.end_time = float("inf") if budget.seconds is None else time.monotonic() + budget.seconds
         self.heartbeats = Heartbeats(study.storage, study.settings.heartbeat)
@@ -124,13 +125,11 @@ class Worker:
             while True:
                 self._fill()
                 if self.running:
-                    if outcomes is None:
+                    outcome = None if outcomes is None else next(outcomes, None)
+                    if outcome is None:  # an iteration that is through knows nothing of what was submitted after it
                         outcomes = self.executor.results(self._on_report)
-                    outcome = next(outcomes, None)
-                    if outcome is None:
-                        outcomes = None
-                    else:
-                        self._end(outcome)
+                        outcome = next(outcomes)
+                    self._end(outcome)
                 elif self._others_work():
                     time.sleep(min(_LONGEST_LOOK, self.study.settings.heartbeat / 2, self._seconds_left()))
                 else:
@@ -182,7 +181,14 @@ class Worker:
         """Return whether another worker may still lose a trial that this one would take over."""
         if not self.wait or self._seconds_left() <= 0:
             return False
-        return any(candidate.state in ("running", "waiting") for candidate in self.study.candidates())
+        going_on = sum(candidate.state in ("running", "waiting") for candidate in self.study.candidates())
+        if going_on and not self.waited:
+            self.waited = True
+            self.notify(
+                f"waiting for {going_on} trainings of other workers; what is not heard of for "
+                f"{self.study.settings.grace} s is trained here"
+            )
+        return going_on > 0
 
     # ---- what trainings say -------------------------------------------------------------------------------------
 
@@ -244,7 +250,7 @@ class Worker:
         if self.failures >= self.max_failures:
             raise TrainingsFailError(
                 f"{self.failures} trainings of study {self.study.name!r} failed in a row, the last of them because of "
-                f"this: {reason}"
+                f"this: {reason}" + ("" if self.any_value else "; once that is mended, begin a study of another name")
             )
 
     # ---- leaving ------------------------------------------------------------------------------------------------

@@ -158,9 +158,10 @@ def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, An
             continue
         plain = _plain(setting, value)
         if plain != stored[setting]:
+            own, other = _difference(stored[setting], plain)
             raise StudyMismatchError(
-                f"study {name!r} has {setting} {_shown(stored[setting])}, and was opened with {_shown(plain)}; leave "
-                "that out to go on with the study, or give a new study another name"
+                f"study {name!r} has {setting} {own}, and was opened with {other}; leave that out to go on with the "
+                "study, or give a new study another name"
             )
     own_space, own_searcher = given.get("space"), given.get("searcher")
     try:
@@ -209,15 +210,20 @@ def _searcher(given: Any) -> Searcher:
 
 def _plain(setting: str, value: Any) -> Any:
     """Return a given setting as it would be stored."""
-    if setting == "space":
-        return json.loads(json.dumps(value.spec)) if isinstance(value, SearchSpace) else value
     if setting == "searcher":
         return searcher_to_dict(_searcher(value))
-    if setting == "fidelity":
-        return value.to_dict() if isinstance(value, Fidelity) else value
     if setting == "direction":
         return _require_direction(value)
-    return dict(value) if isinstance(value, Mapping) else value
+    if isinstance(value, SearchSpace):
+        value = value.spec
+    elif isinstance(value, Fidelity):
+        value = value.to_dict()
+    elif isinstance(value, Mapping):
+        value = dict(value)
+    try:
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError):
+        return value
 
 
 def _require_text(name: str, value: Any) -> str:
@@ -230,6 +236,22 @@ def _require_direction(value: Any) -> str:
     if value not in ("higher", "lower"):
         raise InvalidDataError(f"direction must be 'higher' or 'lower', got {value!r}")
     return str(value)
+
+
+def _difference(own: Any, other: Any) -> tuple[str, str]:
+    """Return both as text; of two searchers or pruners of one name only the parameters that differ."""
+    described = isinstance(own, Mapping) and isinstance(other, Mapping) and "name" in own
+    if described and own["name"] == other.get("name"):
+        names = sorted({*own["parameters"], *other["parameters"]})
+        differing = [n for n in names if own["parameters"].get(n, ...) != other["parameters"].get(n, ...)]
+        own, other = (
+            {
+                "name": own["name"],
+                "parameters": {n: side["parameters"][n] for n in differing if n in side["parameters"]},
+            }
+            for side in (own, other)
+        )
+    return _shown(own), _shown(other)
 
 
 def _shown(value: Any) -> str:

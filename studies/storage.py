@@ -7,7 +7,6 @@ and connections.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -198,8 +197,3 @@ class StudyStorage(Database):
             }
 
         return self._answered(action)
-
-    def forget_thread(self) -> None:
-        """Give back what the calling thread holds of the database."""
-        with contextlib.suppress(Exception):
-            self._rdb.remove_session()

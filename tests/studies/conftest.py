@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+from archcast.studies import StudyStorage, open_study
+from toy_studies import METRIC, SPACE
 
 
 def postgresql_programs():
@@ -73,6 +75,33 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
+def memory():
+    """A folder in memory where there is one: SQLite waits for the disk after every step."""
+    shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="archcast-", dir=shared) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def empty_storage(memory):
+    StudyStorage(memory / "empty.db")
+    return memory / "empty.db"
+
+
+@pytest.fixture
+def new_path(memory):
+    """The path of a SQLite file that is not there."""
+    return Path(tempfile.mkdtemp(dir=memory)) / "studies.db"
+
+
+@pytest.fixture
+def path(new_path, empty_storage):
+    """The path of a storage without a study."""
+    shutil.copy(empty_storage, new_path)
+    return new_path
+
+
+@pytest.fixture(scope="session")
 def cluster():
     programs = postgresql_programs()
     if programs is None or not (programs / "postgres").exists():
@@ -87,8 +116,16 @@ def cluster():
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
+def url(request, new_path):
     """The address of a database without the study of the test."""
     if request.param == "sqlite":
-        return str(tmp_path / "studies.db")
+        return str(new_path)
     return request.getfixturevalue("cluster").url
+
+
+@pytest.fixture
+def make(path):
+    def make(name="study", **settings):
+        return open_study(name, path, **{"space": SPACE, "metric": METRIC, "searcher": "random", **settings})
+
+    return make

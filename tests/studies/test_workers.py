@@ -15,7 +15,7 @@ from archcast.trainers import CallableTrainer
 
 SPACE = ac.get_space("nasbench201")
 WORKERS = 8
-TRAININGS = 40
+TRAININGS = 32
 
 
 def train_with_marks(path):
@@ -67,7 +67,7 @@ def test_killed_workers_lose_and_double_nothing(url, tmp_path, begin_worker):
     rng = random.Random(0)
     workers = [begin_worker(name, url, marks) for _ in range(WORKERS)]
     kills = 0
-    while kills < 12:
+    while kills < 9:
         time.sleep(rng.uniform(0.02, 0.25))
         victim = rng.randrange(WORKERS)
         if not workers[victim].is_alive():
@@ -76,7 +76,7 @@ def test_killed_workers_lose_and_double_nothing(url, tmp_path, begin_worker):
         kills += 1
         workers[victim] = begin_worker(name, url, marks)
     for worker in workers:
-        worker.join(30)
+        worker.join(60)
         assert worker.exitcode == 0
 
     found = open_study(name, url).candidates()
