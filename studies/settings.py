@@ -153,6 +153,7 @@ def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, An
             f"the settings of study {name!r} are of format {stored.get('format')!r}, expected {_FORMAT}: another "
             "version of archcast made it"
         )
+    make_pruner(given.get("pruner"))
     for setting, value in given.items():
         if value is None or setting not in stored:
             continue
