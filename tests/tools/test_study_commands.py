@@ -119,12 +119,13 @@ def test_bad_input_is_one_sentence(cli, refused, given, arguments, message):
 
 
 def test_what_is_missing_is_named(refused, given):
-    refused("expected --command, a shell command that trains; got none", "search", *given[:-2], "-n", "3")
+    refused("expected --command, a shell command that trains, or --task; got none", "search", *given[:-2], "-n", "3")
     refused("a new study needs a space, such as 'nasbench201'", "search", *given[2:], "-n", "3")
     refused("there is no storage 'studies.db'", "study", "list")
     open_study("a", "studies.db", space=ac.get_space("nasbench201"), metric="valid/accuracy")
     refused("expected a budget of trainings, seconds or cost, got none", "search", *given, "--study", "new")
     refused("there is no study 'b' in 'studies.db', there is a", "study", "show", "b")
+    refused("unknown task 'training'", "study", "resume", "a", "-n", "1")
     refused("has no stored command", "study", "resume", "a", "--stored-command")
     refused("has no finished training to draw", "study", "plot", "a")
     refused("there is no training to write as a table", "study", "export", "a", "a.h5")

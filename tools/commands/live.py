@@ -107,22 +107,26 @@ def json_object(option: str, text: str | None) -> dict[str, Any] | None:
     return value
 
 
-def trainer_of(command: str | None, task: str | None, recipe: dict[str, Any] | None) -> Trainer:
-    """Return what trains: the user's command, or a task of archcast's own.
+def trainer_of(
+    command: str | None, task: str | None, recipe: dict[str, Any] | None
+) -> tuple[Trainer, str | None, dict[str, Any] | None]:
+    """Return what trains, the user's command or a task of archcast's own, and what to call its task and recipe.
 
     Raises
     ------
     InvalidDataError
-        If there is neither.
+        If there is neither, or the recipe is none of the task.
+    UnknownNameError
+        If there is no such task.
     """
-    from ... import trainers
+    from ...trainers import Recipe, ShellTrainer, TorchTrainer, make_task
 
     if command is not None:
-        return trainers.ShellTrainer(command)
-    make_trainer: Callable[..., Trainer] | None = getattr(trainers, "make_trainer", None)
-    if task is None or make_trainer is None:
-        raise InvalidDataError("expected --command, a shell command that trains; got none")
-    return make_trainer(task, **(recipe or {}))
+        return ShellTrainer(command), task, recipe
+    if task is None:
+        raise InvalidDataError("expected --command, a shell command that trains, or --task; got none")
+    trainer = TorchTrainer(make_task(task), Recipe.from_dict(recipe or {}))
+    return trainer, trainer.task.name, trainer.recipe.to_dict()
 
 
 def train(
@@ -142,7 +146,7 @@ def train(
 
     Ctrl-C and SIGTERM give back to the study what is running.
     """
-    from ...trainers import InProcess, ProcessPool
+    from ...trainers import InProcess, ProcessPool, ShellTrainer
 
     if report is not None:
         require_suffix(report, (".html", ".md", ".json"))
@@ -155,7 +159,8 @@ def train(
             now = next(candidate for candidate in study.candidates() if candidate.first.number == trial.root)
             show(_json_line(now.last) if json else _line(now.last))
 
-        with InProcess() if workers == 1 else ProcessPool(workers) as executor:
+        alone = workers == 1 and isinstance(trainer, ShellTrainer)  # whose trainings are processes anyway
+        with InProcess() if alone else ProcessPool(workers) as executor:
             study.run(
                 trainer,
                 trainings=trainings,

@@ -85,6 +85,9 @@ def search(
 
         archcast search --space nasbench201 --metric valid/accuracy --command 'python train.py' --trainings 50
 
+        archcast search --study signals --space nasbench201 --metric valid/accuracy --task mnist1d --epochs 10
+        --recipe '{"channels": 16, "stages": 1, "cells": 1}' --seconds 3600
+
         archcast search --study cells --storage postgresql://me@server/studies --space nasbench201 --metric valid/loss
         --command './train.sh' --trainings 200 --workers 4 --pruner median --report cells.html
     """
@@ -93,8 +96,7 @@ def search(
     from ...trainers import Fidelity
 
     chosen = get_space(space) if space is not None else None
-    settings = json_object("--recipe", recipe)
-    trainer = trainer_of(command, task, settings)
+    trainer, task_name, settings = trainer_of(command, task, json_object("--recipe", recipe))
     options = values("--searcher-option", searcher_option)
     opened = open_study(
         study,
@@ -103,7 +105,7 @@ def search(
         metric=metric,
         direction=direction,
         searcher=make_searcher(searcher or "auto", **options) if searcher or options else None,
-        task=task,
+        task=task_name,
         recipe=settings,
         fidelity=None if epochs is None else Fidelity(epochs=epochs),
         seed=seed,

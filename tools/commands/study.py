@@ -139,7 +139,7 @@ def resume(
             f"study {name!r} was trained by {stored!r}: give that or another with --command, or run what is stored "
             "with --stored-command"
         )
-    trainer = trainer_of(command, task or study.settings.task, study.settings.recipe)
+    trainer, _, _ = trainer_of(command, task or study.settings.task, study.settings.recipe)
     train(
         study,
         trainer,
