@@ -42,23 +42,29 @@ def explain(
     Returns
     -------
     dict
-        `known`, how many trainings were finished. With enough of them also `forecast_mean` and `forecast_std` in the
+        `known`, how many trainings were finished, and `initial`, whether it is of those that the searcher begins with
+        whatever they may be worth. With enough finished trainings also `forecast_mean` and `forecast_std` in the
         units of the metric (of the outcome without its noise), `acquisition` if the searcher has one that tells (on its
         own scale), and `neighbors`, the numbers of the most similar finished trials, the nearest first. A forecast that
         fails is left out: it must not end the search.
     """
-    about: dict[str, Any] = {"known": len(history.finished)}
+    about: dict[str, Any] = {"known": len(history.finished), "initial": _is_initial(searcher, history)}
     if len(history.finished) < LEAST or not is_informative(history):
         return about
     try:
-        about |= _forecast(searcher, history, architectures)
+        about |= _forecast(searcher, history, architectures, about["initial"])
         about["neighbors"] = [numbers[row] for row in _nearest(history, architectures)]
     except (ArchcastError, ValueError, ArithmeticError, TypeError):
         pass
     return about
 
 
-def _forecast(searcher: Searcher, history: History, architectures: Architectures) -> dict[str, float]:
+def _is_initial(searcher: Searcher, history: History) -> bool:
+    least = searcher.get_params(deep=False).get("initial")
+    return isinstance(least, int) and len(history) < least
+
+
+def _forecast(searcher: Searcher, history: History, architectures: Architectures, initial: bool) -> dict[str, float]:
     parameters = searcher.get_params(deep=False)
     transform = parameters.get("target_transform", "rank_gaussian")
     predictor = new_predictor(parameters.get("predictor", "gp"))
@@ -73,7 +79,7 @@ def _forecast(searcher: Searcher, history: History, architectures: Architectures
         "forecast_std": float(transforms.spread(mean, std)[0, 0]),
     }
     acquisition = parameters.get("acquisition")
-    if acquisition is not None and acquisition not in _JOINT:
+    if acquisition is not None and acquisition not in _JOINT and not initial:
         function = acquisition_of(acquisition, parameters.get("acquisition_options"))
         score = function(said, np.random.default_rng(0)) + log_success(history, architectures)
         about["acquisition"] = float(score[0])

@@ -85,9 +85,10 @@ def setup(content: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def why(pick: Mapping[str, Any]) -> str:
     """Return in a few words why an architecture was picked."""
+    words = ["to begin with"] if pick["initial"] else []
     if pick["forecast_mean"] is None:
-        return "before there was a forecast"
-    words = [f"forecast {number(pick['forecast_mean'])} ± {number(pick['forecast_std'])}"]
+        return words[0] if words else "before there was a forecast"
+    words.append(f"forecast {number(pick['forecast_mean'])} ± {number(pick['forecast_std'])}")
     if pick["acquisition"] is not None:
         words.append(f"acquisition {number(pick['acquisition'])}")
     if pick["neighbors"]:

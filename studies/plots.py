@@ -41,11 +41,11 @@ def plot_anytime(study: Study, *, over: Literal["trainings", "seconds"] = "train
     if over == "seconds":
         positions = np.cumsum([float(candidate.last.about.get("seconds") or 0.0) for candidate in found])
     figure, axes = new_figure((7.4, 4.2))
-    for label, colour, forecast in (("before forecasts", PALETTE[5], False), ("with a forecast", PALETTE[0], True)):
+    for label, colour, initial in (("to begin with", PALETTE[5], True), ("searched", PALETTE[0], False)):
         chosen = [
             (x, candidate.last.value)
             for x, candidate in zip(positions, found, strict=True)
-            if candidate.state == "finished" and ("forecast_mean" in candidate.first.about) == forecast
+            if candidate.state == "finished" and bool(candidate.first.about.get("initial")) == initial
         ]
         if chosen:
             axes.plot(*zip(*chosen, strict=True), "o", color=colour, markersize=4.5, alpha=0.8, label=label)

@@ -152,6 +152,7 @@ def _pick(candidate: Candidate, outcomes: Mapping[int, float | None]) -> dict[st
         "surprise": _plain(surprise),
         "acquisition": first.get("acquisition"),
         "known": first.get("known"),
+        "initial": bool(first.get("initial", False)),
         "neighbors": [{"number": n, "value": outcomes.get(n)} for n in first.get("neighbors", [])],
         "epochs": max(candidate.last.epochs, default=None),
         "last_value": _plain(list(candidate.last.epochs.values())[-1]) if candidate.last.epochs else None,

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..errors import ArchcastError, InvalidDataError, StudyMismatchError
-from ..searchers import SEARCHERS, Searcher, make_searcher
-from ..spaces import SearchSpace, space_from_spec
+from ..searchers import SEARCHERS, History, Searcher, make_searcher
+from ..spaces import Architectures, SearchSpace, space_from_spec
 from ..trainers import Fidelity
 from ..trainers.journal_table import direction_of
 from .pruning import make_pruner
@@ -180,8 +182,32 @@ def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, An
         raise InvalidDataError(f"the settings of study {name!r} cannot be read: {error!r}") from None
 
 
+class UnknownSearcher(Searcher):
+    """Stands for a searcher that cannot be made from what is stored: the study can be read, and not gone on with.
+
+    Parameters
+    ----------
+    study : str
+        The name of the study.
+    stored : dict
+        What `searcher_to_dict` returned for the searcher.
+    """
+
+    def __init__(self, study: str, stored: dict[str, Any]) -> None:
+        self.study = study
+        self.stored = stored
+
+    def _propose(self, history: History, n: int, rng: np.random.Generator) -> Architectures:
+        raise InvalidDataError(
+            f"the searcher of study {self.study!r} cannot be made from what is stored, pass it when opening the study: "
+            f"{_shown(self.stored)}"
+        )
+
+
 def searcher_to_dict(searcher: Searcher) -> dict[str, Any]:
     """Return the registered name and all parameters of a searcher; what is not JSON-able stands there as its text."""
+    if isinstance(searcher, UnknownSearcher):
+        return searcher.stored
     parameters = {}
     for name, value in searcher.get_params(deep=False).items():
         try:
@@ -194,10 +220,7 @@ def searcher_to_dict(searcher: Searcher) -> dict[str, Any]:
 def _stored_searcher(study: str, stored: Mapping[str, Any]) -> Searcher:
     opaque = [name for name, value in stored["parameters"].items() if isinstance(value, dict) and "text" in value]
     if opaque or stored["name"] not in SEARCHERS:
-        raise InvalidDataError(
-            f"the searcher of study {study!r} cannot be made from what is stored, pass it when opening the study: "
-            f"{stored['name']} with {_shown(stored['parameters'])}"
-        )
+        return UnknownSearcher(study, dict(stored))
     return make_searcher(stored["name"], **stored["parameters"])
 
 

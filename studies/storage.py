@@ -163,7 +163,9 @@ class StudyStorage(Database):
     def _open(self, action: Callable[[], T], patience: float | None = None) -> T:
         try:
             return self._answered(action, patience)
-        except self.optuna.exceptions.UpdateFinishedTrialError:
+        except StorageUnavailableError:
+            raise
+        except RuntimeError:  # Optuna's word for a trial that has ended
             raise TrialClosedError from None
         except KeyError:
             raise StorageUnavailableError(f"a trial was deleted from {self.name!r} while it was running") from None

@@ -61,7 +61,7 @@ def test_any_space_can_be_stored(path, space):
 @pytest.mark.parametrize("searcher", ["bo", "regularized_evolution"])
 def test_a_search_in_parts_is_the_search_at_once(make, searcher):
     make("whole", searcher=searcher).run(TRAINER, trainings=12)
-    make("parts", searcher=searcher).run(TRAINER, trainings=5)
+    make("parts", searcher=searcher).run(TRAINER, trainings=5, notify=silent)
     ended = make("parts", searcher=searcher).run(TRAINER, trainings=12)
     assert [trial.number for trial in ended] == list(range(5, 12))
     assert make("parts", searcher=None).run(TRAINER, trainings=12) == []
@@ -74,6 +74,8 @@ def test_picks_are_explained(make):
     trials = study.trials()
     assert [trial.about["known"] for trial in trials] == list(range(14))
     assert all("forecast_mean" not in trial.about for trial in trials[:4])
+    assert [trial.about["initial"] for trial in trials] == [True] * 5 + [False] * 9
+    assert "acquisition" not in trials[4].about
     explained = trials[5:]
     errors = np.array([abs(trial.about["forecast_mean"] - trial.value) for trial in explained])
     deviations = np.array([trial.about["forecast_std"] for trial in explained])
@@ -163,8 +165,10 @@ def test_a_searcher_that_breaks_is_named(path):
     study = open_study("broken", path, space=SPACE, metric=METRIC, searcher=Broken())
     with pytest.raises(SearcherFailedError, match="failed in study 'broken' after 0 architectures: ZeroDivisionError"):
         study.run(TRAINER, trainings=1)
-    with pytest.raises(InvalidDataError, match="cannot be made from what is stored"):
-        open_study("broken", path)
+    stored = open_study("broken", path)  # whoever does not have the searcher can read the study
+    assert stored.summary().content["study"]["searcher"] == {"name": "Broken", "parameters": {}}
+    with pytest.raises(InvalidDataError, match="cannot be made from what is stored, pass it when opening"):
+        stored.run(TRAINER, trainings=1)
     assert open_study("broken", path, searcher=Broken()).trials() == []
 
 

@@ -64,7 +64,7 @@ def test_studies_are_listed_shown_resumed_exported_and_plotted(cli, given, tmp_p
             "study": "a",
             "space": "nasbench201",
             "metric": "valid/accuracy",
-            "searcher": "RandomSearch",
+            "searcher": "random",
             **study.summary().content["counts"],
             "best": study.best().value,
         }

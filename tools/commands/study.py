@@ -58,6 +58,7 @@ def list_studies(storage: StorageOption = "studies.db", json: JsonOption = False
         archcast study list --storage postgresql://me@server/studies --json
     """
     from ...studies import StudyStorage, open_study
+    from ...studies.settings import searcher_to_dict
 
     base = StudyStorage(storage, create=False, notify=notify)
     records = []
@@ -70,7 +71,7 @@ def list_studies(storage: StorageOption = "studies.db", json: JsonOption = False
                 "study": study.name,
                 "space": study.space.name,
                 "metric": study.settings.metric,
-                "searcher": type(study.settings.searcher).__name__,
+                "searcher": searcher_to_dict(study.settings.searcher)["name"],
                 **{state: states.count(state) for state in ("finished", "pruned", "failed", "running", "waiting")},
                 "best": None if best is None else best.value,
             }
