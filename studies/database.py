@@ -184,6 +184,12 @@ class Database:
         if now != self._identity:
             raise StorageUnavailableError(f"the storage {self.name!r} was replaced by another file while it was in use")
 
+    def close(self) -> None:
+        """Close all connections; what is asked for later opens new ones."""
+        self._lock_engine.dispose()
+        self._rdb.remove_session()
+        self._rdb.engine.dispose()
+
     def forget_thread(self) -> None:
         """Give back what the calling thread holds of the database."""
         if self._rdb is not None:
@@ -202,7 +208,7 @@ class Database:
             If the database does not answer.
         """
         lock = self._lock(f"study {study}")
-        if not self._answered(lambda: lock.acquire(_LOCK_PATIENCE)) and isinstance(lock, AdvisoryLock):
+        if not self._answered(lambda: lock.acquire(_LOCK_PATIENCE)):
             self._notify(f"another worker of study {study!r} seems to be stuck; going on without waiting for it")
         try:
             yield

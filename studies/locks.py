@@ -12,6 +12,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from ..errors import InvalidDataError
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
@@ -35,7 +37,7 @@ class Lock(ABC):
 class FileLock(Lock):
     """An exclusive `flock` on a file beside a SQLite database, which the kernel releases when its holder ends.
 
-    Systems without `fcntl` have no such lock: `acquire` returns False at once.
+    Systems without `fcntl` have no such lock: `acquire` returns at once.
 
     Parameters
     ----------
@@ -52,8 +54,11 @@ class FileLock(Lock):
         try:
             import fcntl
         except ImportError:
-            return False
-        file = self.path.open("ab")
+            return True
+        try:
+            file = self.path.open("ab")
+        except OSError as error:
+            raise InvalidDataError(f"cannot write {str(self.path)!r} beside the storage: {error.strerror}") from None
         end = time.monotonic() + timeout
         while True:
             try:

@@ -147,7 +147,8 @@ class Study:
     def ask(self, budget: Budget | None = None) -> Trial | None:
         """Begin the next trial: one that was lost by its worker, or else what the searcher proposes.
 
-        Only one worker asks at a time, and sees all trials that were begun before.
+        Only one worker asks at a time, and sees all trials that were begun before. `run` asks, trains and tells; whoever
+        does that without it has to give signs of life of each trial, see `beat`.
 
         Returns
         -------
@@ -242,6 +243,10 @@ class Study:
         """Return the training that a trial stands for."""
         settings = self.settings
         return TrainingRequest(trial.architecture, settings.task, settings.recipe, settings.fidelity, settings.seed)
+
+    def beat(self, trial: Trial) -> None:
+        """Give a sign of life, due every `heartbeat` seconds as long as a trial runs."""
+        self.storage.beat(trial.id)
 
     def report(self, trial: Trial, values: Mapping[int, float], *, patience: float | None = None) -> bool:
         """Store the metric by epoch, and return whether the pruner says to stop.
