@@ -147,8 +147,8 @@ class Study:
     def ask(self, budget: Budget | None = None) -> Trial | None:
         """Begin the next trial: one that was lost by its worker, or else what the searcher proposes.
 
-        Only one worker asks at a time, and sees all trials that were begun before. `run` asks, trains and tells; whoever
-        does that without it has to give signs of life of each trial, see `beat`.
+        Only one worker asks at a time, and sees all trials that were begun before. `run` asks, trains and tells;
+        whoever does that without it has to give signs of life, see `beat`.
 
         Returns
         -------

@@ -126,6 +126,17 @@ def test_only_one_asks_at_a_time(url):
     assert order == ["first", "second"]
 
 
+def test_a_worker_that_is_stuck_does_not_hold_up_the_others(url, monkeypatch):
+    name, said = uuid.uuid4().hex, []
+    stuck = open_study(name, url, space=SPACE, metric=METRIC, searcher="random")
+    study = open_study(name, url, notify=said.append)
+    monkeypatch.setattr("archcast.studies.database._LOCK_PATIENCE", 0.3)
+    first = stuck.ask()
+    with stuck.storage.locked(name):
+        assert study.ask().architecture != first.architecture
+    assert said == [f"another worker of study {name!r} seems to be stuck; going on without waiting for it"]
+
+
 def test_a_server_that_restarts_is_gone_on_with(cluster):
     calls = []
 

@@ -251,10 +251,10 @@ def _progress(study: Study, trainings: int | None) -> Iterator[Callable[..., Non
                 bar.stop()  # lines on standard output and the bar must not write over each other
             print(line, file=sys.stderr if error else sys.stdout, flush=True)
             if not bar.disable:
-                bar.start()
                 best, states = study.best(), [candidate.state for candidate in study.candidates()]
                 ended = len(states) - states.count("running") - states.count("waiting")
                 text = "searching" if best is None else f"best {best.value:.4g}"
                 bar.update(task, completed=ended, description=text)
+                bar.start()
 
         yield show
