@@ -38,7 +38,7 @@ def train_with_marks(path):
 
 
 def work(name, url, marks):
-    study = open_study(name, url, space=SPACE, metric="valid/accuracy", searcher="regularized_evolution", grace=3)
+    study = open_study(name, url, space=SPACE, metric="valid/accuracy", searcher="regularized_evolution", grace=4)
     study.run(train_with_marks(marks), trainings=TRAININGS)
     os._exit(0)
 
@@ -63,7 +63,7 @@ def begin_worker():
 
 def test_killed_workers_lose_and_double_nothing(url, tmp_path, begin_worker):
     name, marks = f"study-{uuid.uuid4().hex}", tmp_path / "marks"
-    open_study(name, url, space=SPACE, metric="valid/accuracy", searcher="regularized_evolution", heartbeat=1, grace=3)
+    open_study(name, url, space=SPACE, metric="valid/accuracy", searcher="regularized_evolution", heartbeat=1, grace=4)
     rng = random.Random(0)
     workers = [begin_worker(name, url, marks) for _ in range(WORKERS)]
     kills = 0
