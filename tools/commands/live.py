@@ -18,7 +18,7 @@ from .outputs import plain, require_suffix, require_writable
 
 if TYPE_CHECKING:
     from ...studies import Study, Trial
-    from ...trainers import TrainingRecord
+    from ...trainers import Executor, TrainingRecord
     from ...trainers.external import Trainer
 
 COMMAND = "archcast:command"
@@ -54,7 +54,18 @@ SecondsOption = Annotated[
 CostOption = Annotated[
     float | None, typer.Option(help="Budget: seconds that all trainings of the study take together, or --cost-metric.")
 ]
-WorkersOption = Annotated[int, typer.Option("--workers", "-w", min=1, help="Trainings at once, each in a process.")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", "-w", min=1, help="Trainings at once, each in a process; 1, or with --ray what the cluster has."
+    ),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS", help="Train on a Ray cluster: auto, host:6379, ray://host:10001, or local to start one here."
+    ),
+]
 TimeoutOption = Annotated[float | None, typer.Option(help="Seconds for one training; a longer one has failed.")]
 FailuresOption = Annotated[int, typer.Option(help="Give up after so many trainings failed in a row.")]
 PatienceOption = Annotated[float, typer.Option(help="Seconds for which a storage that does not answer is tried again.")]
@@ -136,7 +147,8 @@ def train(
     trainings: int | None,
     seconds: float | None,
     cost: float | None,
-    workers: int,
+    workers: int | None,
+    ray: str | None,
     timeout: float | None,
     max_failures: int,
     json: bool,
@@ -146,8 +158,6 @@ def train(
 
     Ctrl-C and SIGTERM give back to the study what is running.
     """
-    from ...trainers import InProcess, ProcessPool, ShellTrainer
-
     if report is not None:
         require_suffix(report, (".html", ".md", ".json"))
         require_writable(report)
@@ -159,8 +169,7 @@ def train(
             now = next(candidate for candidate in study.candidates() if candidate.first.number == trial.root)
             show(_json_line(now.last) if json else _line(now.last))
 
-        alone = workers == 1 and isinstance(trainer, ShellTrainer)  # whose trainings are processes anyway
-        with InProcess() if alone else ProcessPool(workers) as executor:
+        with _executor(trainer, workers, ray) as executor:
             study.run(
                 trainer,
                 trainings=trainings,
@@ -177,6 +186,17 @@ def train(
         print(report, file=sys.stderr)
     if not json:
         _print_end(study, len(seen))
+
+
+def _executor(trainer: Trainer, workers: int | None, ray: str | None) -> Executor:
+    """Return where trainings run."""
+    from ...trainers import InProcess, ProcessPool, RayExecutor, ShellTrainer
+
+    if ray is not None:
+        return RayExecutor(None if ray == "local" else ray, workers)
+    if workers in (None, 1) and isinstance(trainer, ShellTrainer):  # whose trainings are processes anyway
+        return InProcess()
+    return ProcessPool(workers or 1)
 
 
 def _print_end(study: Study, trained: int) -> None:
