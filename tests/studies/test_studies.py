@@ -14,6 +14,7 @@ from archcast.errors import (
 )
 from archcast.searchers import Searcher
 from archcast.studies import Budget, open_study, pruner_spec
+from archcast.studies.explanation import explain
 from archcast.trainers import CallableTrainer, Fidelity, ProcessPool, Status
 from toy_studies import METRIC, SPACE, TRAINER, accuracy, fail_sometimes
 
@@ -86,6 +87,22 @@ def test_picks_are_explained(make):
         assert len(near) == 3
         assert max(near) < trial.number
     assert np.isfinite([trial.about["acquisition"] for trial in explained]).all()
+
+
+def test_the_pick_has_the_largest_acquisition_of_all(make):
+    study = make(searcher="bo")
+    study.run(TRAINER, trainings=12)
+    trial = study.ask()
+    history = study.history()
+    before = history.first(12)
+    others = SPACE.sample(40, seed=1, canonical=True)
+    others = others[~before.seen(others)]
+    scores = [
+        explain(study.settings.searcher, before, others[row : row + 1], range(12))["acquisition"]
+        for row in range(len(others))
+    ]
+    assert len(scores) > 30
+    assert trial.about["acquisition"] >= max(scores) - 1e-6
 
 
 def test_the_forecast_is_in_the_units_of_a_metric_where_lower_is_better(make):
