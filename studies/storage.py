@@ -16,6 +16,7 @@ from .database import CLAIM, Database, quiet
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.pruners import BasePruner
     from optuna.trial import FrozenTrial
 
 T = TypeVar("T")
@@ -86,9 +87,9 @@ class StudyStorage(Database):
         """Return all trials of a study, in order of their numbers. They are shared: do not change them."""
         return list(self._existing(study, lambda: study.get_trials(deepcopy=False)))
 
-    def _existing(self, study: optuna.Study, action: Callable[[], T]) -> T:
+    def _existing(self, study: optuna.Study, action: Callable[[], T], patience: float | None = None) -> T:
         try:
-            return self._answered(action)
+            return self._answered(action, patience)
         except KeyError:
             raise StorageUnavailableError(
                 f"study {study.study_name!r} was deleted from {self.name!r} while it was in use"
@@ -131,6 +132,14 @@ class StudyStorage(Database):
         """
         for step, value in values.items():
             self._open(partial(self._rdb.set_trial_intermediate_value, trial, step, value), patience)
+
+    def prunes(self, study: optuna.Study, pruner: BasePruner, trial: int, patience: float | None = None) -> bool:
+        """Return whether a pruner says to stop a running trial."""
+
+        def action() -> bool:
+            return bool(pruner.prune(study, self._rdb.get_trial(trial)))
+
+        return self._existing(study, action, patience)
 
     def end(
         self, trial: int, state: str, value: float | None, attributes: Mapping[str, Any], token: str | None = None

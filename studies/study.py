@@ -231,6 +231,8 @@ class Study:
     def _bury(self, number: int) -> None:
         stored = self.storage.stored(number)
         record = stored.user_attrs.get("record")
+        if CLAIM not in stored.user_attrs:  # somebody else's, who may not give signs of life
+            return
         if record is not None:
             state, value, _ = self._verdict(TrainingRecord.from_dict(record))
             self.storage.end(number, state, value, {})
@@ -257,10 +259,7 @@ class Study:
             If the trial was given to another worker.
         """
         self.storage.report(trial.id, values, patience=patience)
-        if self._pruner is None:
-            return False
-        stored = self.storage.stored(trial.id)
-        return bool(self._pruner.prune(self.optuna_study, stored))
+        return self._pruner is not None and self.storage.prunes(self.optuna_study, self._pruner, trial.id, patience)
 
     def tell(self, trial: Trial, record: TrainingRecord) -> bool:
         """Store what became of a trial, and return whether it was still this worker's to tell.

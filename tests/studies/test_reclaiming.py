@@ -92,6 +92,15 @@ def test_a_worker_that_dies_before_its_first_sign_of_life_is_found(make, path):
     assert study.ask().architecture == trial.architecture
 
 
+def test_running_trials_of_others_are_theirs(make, path):
+    study = make()
+    theirs = study.optuna_study.ask(study._distributions)
+    study.ask()
+    change(path, OLD)
+    study.ask()
+    assert study.storage.stored(theirs._trial_id).state.name == "RUNNING"
+
+
 def test_two_workers_that_propose_the_same_do_not_train_the_same(make, monkeypatch):
     study, slow = make(), make()
     stale = slow.trials()

@@ -6,9 +6,11 @@ import uuid
 
 import pytest
 from archcast.errors import InvalidDataError, StorageUnavailableError
-from archcast.studies import StudyStorage, open_study
+from archcast.studies import StudyStorage, open_study, pruner_spec
 from archcast.studies.storage import ClaimTakenError
 from archcast.trainers import CallableTrainer
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError
 from toy_studies import METRIC, SPACE, TRAINER, learn
 
 
@@ -48,6 +50,24 @@ def test_a_file_that_comes_back_is_gone_on_with(path):
     back.join()
     assert [candidate.state for candidate in study.candidates()] == ["finished"] * 4
     assert len(study.trials()) == 4
+
+
+def test_a_fault_while_pruning_stops_nothing(path, monkeypatch):
+    study = open_study(
+        "study", path, space=SPACE, metric=METRIC, searcher="random", pruner=pruner_spec("median"), patience=30
+    )
+    asked = []
+
+    def fail(*_):
+        asked.append(1)
+        raise StorageInternalError from OperationalError("SELECT", {}, Exception("connection lost"))
+
+    monkeypatch.setattr(study._pruner, "prune", fail)
+    began = time.monotonic()
+    study.run(TRAINER, trainings=3)
+    assert time.monotonic() - began < 10
+    assert len(asked) == 9
+    assert [len(trial.epochs) for trial in study.trials()] == [3, 3, 3]
 
 
 def test_a_file_that_is_replaced_is_not_written_to(path, empty_storage):
