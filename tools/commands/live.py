@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...errors import InvalidDataError
+from ...errors import InvalidDataError, UnknownNameError
 from .outputs import plain, require_suffix, require_writable
+from .trainings import training_of
 
 if TYPE_CHECKING:
     from ...studies import Study, Trial
@@ -119,7 +120,7 @@ def json_object(option: str, text: str | None) -> dict[str, Any] | None:
 
 
 def trainer_of(
-    command: str | None, task: str | None, recipe: dict[str, Any] | None
+    command: str | None, task: str | None, recipe: str | None
 ) -> tuple[Trainer, str | None, dict[str, Any] | None]:
     """Return what trains, the user's command or a task of archcast's own, and what to call its task and recipe.
 
@@ -128,16 +129,26 @@ def trainer_of(
     InvalidDataError
         If there is neither, or the recipe is none of the task.
     UnknownNameError
-        If there is no such task.
+        If there is no such task or recipe.
     """
-    from ...trainers import Recipe, ShellTrainer, TorchTrainer, make_task
+    from ...trainers import ShellTrainer
 
     if command is not None:
-        return ShellTrainer(command), task, recipe
+        return ShellTrainer(command), task, json_object("--recipe", recipe)
     if task is None:
         raise InvalidDataError("expected --command, a shell command that trains, or --task; got none")
-    trainer = TorchTrainer(make_task(task), Recipe.from_dict(recipe or {}))
-    return trainer, trainer.task.name, trainer.recipe.to_dict()
+    training = training_of(task, recipe=recipe)
+    return training.trainer, training.task, training.recipe
+
+
+def is_stored(study: str, storage: str) -> bool:
+    """Return whether there is a study of that name."""
+    from ...studies import StudyStorage
+
+    try:
+        return study in StudyStorage(storage, create=False, notify=notify).names()
+    except UnknownNameError:
+        return False
 
 
 def train(

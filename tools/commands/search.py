@@ -21,7 +21,7 @@ from .live import (
     TimeoutOption,
     TrainingsOption,
     WorkersOption,
-    json_object,
+    is_stored,
     notify,
     train,
     trainer_of,
@@ -52,7 +52,9 @@ def search(
         str | None, typer.Option(help="higher or lower, where the name of the metric does not tell which is better.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of a training; as many as it likes if left out.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="A JSON object that goes to every training.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A JSON object that goes to every training; for --task also a name.")
+    ] = None,
     pruner: Annotated[
         str | None, typer.Option(help="Stop trainings early: median, percentile, successive_halving, hyperband.")
     ] = None,
@@ -98,7 +100,9 @@ def search(
     from ...trainers import Fidelity
 
     chosen = get_space(space) if space is not None else None
-    trainer, task_name, settings = trainer_of(command, task, json_object("--recipe", recipe))
+    trainer, task_name, settings = trainer_of(command, task, recipe)
+    if recipe is None and is_stored(study, storage):
+        settings = None  # that of the study
     options = values("--searcher-option", searcher_option)
     opened = open_study(
         study,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -142,7 +143,7 @@ def resume(
             f"study {name!r} was trained by {stored!r}: give that or another with --command, or run what is stored "
             "with --stored-command"
         )
-    trainer, _, _ = trainer_of(command, task or study.settings.task, study.settings.recipe)
+    trainer, _, _ = trainer_of(command, task or study.settings.task, dumps(study.settings.recipe))
     train(
         study,
         trainer,
@@ -265,8 +266,6 @@ def _problem(text: str | None) -> SearchProblem | None:
 
 
 def _records(study: Study) -> str:
-    from json import dumps
-
     return "".join(dumps(record.to_dict(), ensure_ascii=False) + "\n" for record in study.records())
 
 
