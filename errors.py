@@ -43,6 +43,10 @@ class UnsafeFileError(ArchcastError, ValueError):
     """A file asks to run code while it is being read. Nothing of it was executed."""
 
 
+class NoMorphismError(ArchcastError, ValueError):
+    """No change of weights makes one network compute what another does."""
+
+
 class ExhaustedSpaceError(ArchcastError, RuntimeError):
     """A search has proposed every architecture that its space or pool holds."""
 

@@ -79,6 +79,12 @@ class TrainingLoop:
         """The networks that are evaluated: the averaged ones if there are any."""
         return self.network if self.averaged is None else self.averaged
 
+    @property
+    def trained(self) -> nn.Module:
+        """The networks that are evaluated, without what averaging and compilation have put around them."""
+        module: nn.Module = self.network if self.averaged is None else self.averaged.module  # type: ignore[assignment]
+        return getattr(module, "_orig_mod", module)
+
     def run(self) -> Iterator[list[dict[str, float]]]:
         """Train; after each epoch yield the measurements of each network, by name of the curve.
 

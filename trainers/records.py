@@ -111,7 +111,7 @@ class TrainingRecord:
         Of the initial weights, of the order of the data and of what is random in the training.
     status : Status
     message : str
-        One line that says what went wrong, empty if nothing did.
+        One line that says what went wrong, and what a warm start has taken over; empty if there is nothing to say.
     curves : dict of str to list of float
         One value per epoch reached, under `"<split>/<metric>"`: `"train/loss"`, `"valid/accuracy"`, `"test/loss"` ...
         NaN where a number could not be had.

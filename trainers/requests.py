@@ -88,21 +88,32 @@ def requests_for(
     recipe: Mapping[str, Any] | None = None,
     fidelity: Fidelity | None = None,
     seeds: Iterable[int] = (0,),
+    parents: ArchitecturesLike | None = None,
 ) -> list[TrainingRequest]:
     """Return one request for each architecture and seed, those of one architecture next to each other.
+
+    With `parents`, one for each architecture or one for all, trainings start from the weights that those have learned.
 
     Raises
     ------
     InvalidArchitectureError
         If an architecture is malformed or not of this space.
     InvalidDataError
-        If there is no seed, or one repeats.
+        If there is no seed, or one repeats, or there are neither as many parents as architectures nor one.
     """
     labels = list(seeds)
     if not labels or len(set(labels)) != len(labels):
         raise InvalidDataError(f"expected distinct seeds, at least one, got {labels}")
+    children = space.architectures(architectures)
+    starts: list[str | None] = [None]
+    if parents is not None:
+        starts = list(space.format(space.architectures(parents)))
+        if len(starts) not in (1, len(children)):
+            raise InvalidDataError(f"expected one parent or {len(children)}, one an architecture, got {len(starts)}")
+    if len(starts) == 1:
+        starts *= len(children)
     return [
-        TrainingRequest(architecture, task, dict(recipe or {}), fidelity or Fidelity(), seed)
-        for architecture in space.architectures(architectures)
+        TrainingRequest(architecture, task, dict(recipe or {}), fidelity or Fidelity(), seed, start)
+        for architecture, start in zip(children, starts, strict=True)
         for seed in labels
     ]

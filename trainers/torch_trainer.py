@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import InvalidDataError, MissingDependencyError
+from ..errors import ArchcastError, InvalidDataError, MissingDependencyError
 from ..spaces import Architecture, Architectures, ArchitecturesLike, SearchSpace, Skeleton
 from .journal import add_epoch
 from .recipe import Recipe
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .external import TrainerReport
-    from .layouts import Layout
+    from .layouts import Layout, State
     from .loop import Tensors
+    from .transfer import WeightStore
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 _SEEDS_AT_ONCE = 8
+_EXAMPLES = 100
+"""On which warm starts are checked."""
 
 
 class TorchTrainer:
@@ -46,11 +50,14 @@ class TorchTrainer:
         Of the weights.
     compile : bool
         Compile networks with `torch.compile`: worth its minutes for long trainings on an accelerator.
+    weights : str or Path, optional
+        A folder where the weights of each network are kept after its training, those that are evaluated; and where
+        warm-started trainings find those of their parents.
 
     Raises
     ------
     InvalidDataError
-        If a parameter is out of range.
+        If a parameter is out of range, or the folder cannot be made.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class TorchTrainer:
         seeds_at_once: int | None = None,
         dtype: str = "float32",
         compile: bool = False,
+        weights: str | Path | None = None,
     ) -> None:
         if not isinstance(task, Task):
             raise InvalidDataError(f"expected a Task to train on, got {task!r:.200}")
@@ -80,6 +88,7 @@ class TorchTrainer:
         self.seeds_at_once = seeds_at_once if seeds_at_once is not None else (_SEEDS_AT_ONCE if signals else 1)
         self.dtype = dtype
         self.compile = compile
+        self.weights = None if weights is None else _weight_store(weights)
         self._tensors: dict[int | None, Tensors] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -92,18 +101,25 @@ class TorchTrainer:
         architectures: ArchitecturesLike,
         fidelity: Fidelity | None = None,
         seeds: Iterable[int] = (0,),
+        parents: ArchitecturesLike | None = None,
     ) -> list[TrainingRequest]:
         """Return what is to be asked of `run` or `stream` for each architecture and seed.
+
+        With `parents`, one for each architecture or one for all, trainings start from the weights that those have
+        learned, which are in the folder `weights` by then: run the parents first.
 
         Raises
         ------
         InvalidArchitectureError
             If an architecture is malformed or not of this space.
         InvalidDataError
-            If the seeds repeat or are missing, or networks of this recipe and fidelity are impossible.
+            If the seeds repeat or are missing, networks of this recipe and fidelity are impossible, the number of
+            parents is another, or there is no folder of weights to find them in.
         """
         self.recipe.skeleton(self.task, fidelity)
-        return requests_for(space, architectures, self.task.name, self.recipe.to_dict(), fidelity, seeds)
+        if parents is not None and self.weights is None:
+            raise InvalidDataError("warm-started trainings need the folder with the weights of their parents (weights)")
+        return requests_for(space, architectures, self.task.name, self.recipe.to_dict(), fidelity, seeds, parents)
 
     def __call__(self, report: TrainerReport, requests: Sequence[TrainingRequest]) -> list[TrainingRecord]:
         """Train requests that differ in nothing but the seed."""
@@ -113,29 +129,60 @@ class TorchTrainer:
             raise InvalidDataError(f"this trainer is for task {self.task.name!r}, got a request for {first.task!r}")
         recipe = Recipe.from_dict(first.recipe)
         at_once = self.seeds_at_once
-        records = []
+        records: dict[int, TrainingRecord] = {}
         with torch.random.fork_rng(devices=[]):
-            for start in range(0, len(requests), at_once):
-                records += self._train(report, requests[start : start + at_once], recipe)
-        return records
+            ready = []
+            for request in requests:
+                try:
+                    ready.append((request, *self._start(request, recipe)))
+                except _NoStartError as error:
+                    records[request.seed] = request.record(Status.FAILED, message=str(error))
+            for start in range(0, len(ready), at_once):
+                for record in self._train(report, ready[start : start + at_once], recipe):
+                    records[record.seed] = record
+        return [records[request.seed] for request in requests]
+
+    def _start(self, request: TrainingRequest, recipe: Recipe) -> tuple[State, str]:
+        """Return the weights that a training starts from, and what its record says of them."""
+        from .layouts import initial_state
+
+        skeleton = recipe.skeleton(self.task, request.fidelity)
+        if request.warm_start is None:
+            return initial_state(request.architecture, skeleton, request.seed), ""
+        from .transfer import warm_start
+
+        if self.weights is None:
+            raise _NoStartError(
+                f"the training starts from {request.warm_start}, and its trainer has no folder of weights"
+            )
+        try:
+            stored = self.weights.parent(request)
+            parent_skeleton = recipe.skeleton(self.task, stored.fidelity)
+            examples = self._data(request.fidelity.resolution, choose_device(self.device))["train"][0][:_EXAMPLES]
+            inherited = warm_start(request, skeleton, stored, parent_skeleton, examples)
+        except ArchcastError as error:
+            raise _NoStartError(str(error)) from None
+        return inherited.state, inherited.message
 
     def _train(
-        self, report: TrainerReport, requests: Sequence[TrainingRequest], recipe: Recipe
+        self, report: TrainerReport, starts: Sequence[tuple[TrainingRequest, State, str]], recipe: Recipe
     ) -> list[TrainingRecord]:
         import torch
 
-        from .layouts import PlainLayout, ReplicatedLayout, initial_state
+        from .layouts import PlainLayout, ReplicatedLayout
         from .loop import TrainingLoop
 
         start = time.perf_counter()
+        requests = [request for request, _, _ in starts]
         architecture, fidelity = requests[0].architecture, requests[0].fidelity
         device = choose_device(self.device)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         skeleton = recipe.skeleton(self.task, fidelity)
         layout: Layout = PlainLayout() if len(requests) == 1 else ReplicatedLayout(len(requests))
-        states = [initial_state(architecture, skeleton, request.seed) for request in requests]
-        network = layout.build(architecture, skeleton, states).to(device, getattr(torch, self.dtype))
+        network = layout.build(architecture, skeleton, [state for _, state, _ in starts]).to(
+            device, getattr(torch, self.dtype)
+        )
         if device.type == "cuda" and skeleton.dimension == 2:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         torch.manual_seed(requests[0].seed)
@@ -150,7 +197,7 @@ class TorchTrainer:
             data_share=fidelity.data_share,
             mixed_precision=device.type == "cuda",
         )
-        runs = [_Run(request) for request in requests]
+        runs = [_Run(request, note) for request, _, note in starts]
         for epoch, measured in enumerate(loop.run(), start=1):
             answers = [run.take(epoch, metrics, report) for run, metrics in zip(runs, measured, strict=True)]
             if any(answers) or all(run.diverged for run in runs):
@@ -158,6 +205,9 @@ class TorchTrainer:
         peak = torch.cuda.max_memory_allocated(device) // len(requests) if device.type == "cuda" else None
         parameters, flops = network_size(architecture, skeleton)
         seconds = (time.perf_counter() - start) / len(requests)
+        if self.weights is not None:
+            for run, state in zip(runs, layout.states(loop.trained), strict=True):
+                run.keep(state, self.weights)
         return [run.record(loop.epochs, seconds, parameters, flops, peak) for run in runs]
 
     def _data(self, resolution: int | None, device: torch.device) -> Tensors:
@@ -166,18 +216,23 @@ class TorchTrainer:
         return self._tensors[resolution]
 
 
+class _NoStartError(Exception):
+    """The weights that a training should start from are not to be had."""
+
+
 class _Run:
     """The curves of one seed."""
 
-    def __init__(self, request: TrainingRequest) -> None:
+    def __init__(self, request: TrainingRequest, note: str) -> None:
         self.request = request
         self.curves: dict[str, list[float]] = {}
         self.epochs = 0
-        self.message = ""
+        self.lost = ""
+        self.notes = [note] if note else []
 
     @property
     def diverged(self) -> bool:
-        return bool(self.message)
+        return bool(self.lost)
 
     def take(self, epoch: int, metrics: dict[str, float], report: TrainerReport) -> bool:
         """Add an epoch and report it; return whether to stop."""
@@ -187,20 +242,29 @@ class _Run:
         add_epoch(self.curves, epoch, metrics)
         lost = [name for name, value in metrics.items() if name.endswith("loss") and not math.isfinite(value)]
         if lost:
-            self.message = f"{lost[0]} is {metrics[lost[0]]} after epoch {epoch}"
+            self.lost = f"{lost[0]} is {metrics[lost[0]]} after epoch {epoch}"
         return report((self.request.seed, epoch, metrics))
+
+    def keep(self, state: State, store: WeightStore) -> None:
+        """Keep the weights of a training that went well; the training counts even where they cannot be written."""
+        if self.diverged:
+            return
+        try:
+            store.save(self.request, state, self.epochs)
+        except InvalidDataError as error:
+            self.notes.append(str(error))
 
     def record(
         self, epochs: int, seconds: float, parameters: int, flops: int, peak_memory: int | None
     ) -> TrainingRecord:
-        status, message = Status.FINISHED, ""
+        status, ends = Status.FINISHED, []
         if self.diverged:
-            status, message = Status.DIVERGED, self.message
+            status, ends = Status.DIVERGED, [self.lost]
         elif self.epochs < epochs:
-            status, message = Status.STOPPED, f"stopped after epoch {self.epochs}"
+            status, ends = Status.STOPPED, [f"stopped after epoch {self.epochs}"]
         return self.request.record(
             status,
-            message=message,
+            message="; ".join([*ends, *self.notes]),
             curves=self.curves,
             seconds=seconds,
             parameters=parameters,
@@ -218,6 +282,8 @@ def train(
     *,
     device: str = "auto",
     timeout: float | None = None,
+    weights: str | Path | None = None,
+    parent: Architecture | Architectures | None = None,
 ) -> TrainingRecord:
     """Train one architecture in this process, and return the record of it, whatever came of it.
 
@@ -233,6 +299,10 @@ def train(
         As of `TorchTrainer`.
     timeout : float, optional
         Seconds.
+    weights : str or Path, optional
+        As of `TorchTrainer`.
+    parent : Architecture, or a batch of one, optional
+        Start from the weights that it has learned, which are in the folder `weights`.
 
     Raises
     ------
@@ -254,8 +324,16 @@ def train(
     batch = architecture.batch() if isinstance(architecture, Architecture) else architecture
     if len(batch) != 1:
         raise InvalidDataError(f"expected one architecture to train, got {len(batch)}")
-    trainer = TorchTrainer(task, recipe, device=device)
-    return run(trainer.requests(batch.space, batch, fidelity, [seed]), trainer, timeout=timeout)[0]
+    trainer = TorchTrainer(task, recipe, device=device, weights=weights)
+    source = parent.batch() if isinstance(parent, Architecture) else parent
+    return run(trainer.requests(batch.space, batch, fidelity, [seed], source), trainer, timeout=timeout)[0]
+
+
+def _weight_store(folder: str | Path) -> WeightStore:
+    require_torch()
+    from .transfer import WeightStore
+
+    return WeightStore(folder)
 
 
 def require_torch() -> Any:

@@ -44,6 +44,7 @@ class EdgeCell(nn.Module):
         alive = space.to_graphs(architecture.batch()).prune().mask[0, 1:-1]
         self.live: list[tuple[int, int, str]] = []
         self.edges = nn.ModuleDict()
+        self.operations: dict[str, str] = {}
         for (source, target), gene, lives in zip(space.edges, architecture.genotype, alive.tolist(), strict=True):
             operation = space.operations[gene]
             if operation.role == "zero":
@@ -51,6 +52,7 @@ class EdgeCell(nn.Module):
             name = f"{source}->{target}"
             entered = channels if source or inputs is None else inputs
             self.edges[name] = operation_module(operation, layers, entered, channels, 1 if source else stride)
+            self.operations[name] = operation.name
             if lives:
                 self.live.append((source, target, name))
         self.nothing = Zero(layers, channels, stride)
