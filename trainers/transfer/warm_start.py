@@ -55,5 +55,5 @@ def warm_start(
         steps = f" ({'; '.join(found.steps)})" if found.steps else ""
         message = f"outputs preserved by a morphism{steps}, {found.share:.1%} of the parameters"
         inherited = Inherited({name: found.state[name].to(own[name]) for name in own}, found.share, message)
-    origin = f"started from {stored.architecture} after {stored.epochs} epochs"
+    origin = f"started from {stored.architecture} after epoch {stored.epochs}"
     return Inherited(inherited.state, inherited.share, f"{origin}: {inherited.message}")
