@@ -1,7 +1,7 @@
 """The benchmark suite, at sizes that take no time: what it reports, and that the peers give the same answers."""
 
 import pytest
-from archcast.tools.bench_parts import canonical, encode, network, surrogate, table
+from archcast.tools.bench_parts import canonical, encode, network, surrogate, table, train
 from archcast.tools.bench_parts.measurement import Measurement
 
 
@@ -54,3 +54,12 @@ def test_networks_are_those_that_are_written_by_hand():
     assert [line.size for line in lines] == [8, 2, 8]
     assert [line.note for line in lines[:2]] == ["same outputs"] * 2
     assert all(line.peer_seconds > 0 for line in lines)
+
+
+def test_trainings_at_once_are_those_one_after_another():
+    lines = list(train.measure(cells=1, epochs=1, train=100, calls=5, trainings=1, repeats=1))
+    together, here, pool, workers = lines
+    assert (together.size, here.size, pool.size, workers.size) == (4, 5, 5, 4)
+    assert float(together.note.split()[-1]) < 1e-3
+    assert here.limit == pool.limit == 0.005
+    assert workers.peer == "one worker" and "plain matrix products" in workers.note

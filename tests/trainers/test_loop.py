@@ -136,7 +136,7 @@ def averaged(before, network, decay):
 OPTIONS = {
     "sgd": {},
     "sgd without momentum": {"momentum": 0.0, "weight_decay": 0.0},
-    "adam": {"optimizer": "adam", "learning_rate": 0.01, "momentum": 0.8},
+    "adam": {"optimizer": "adam", "learning_rate": 0.01, "momentum": 0.8, "weight_decay": 0.0},
     "adamw": {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.1},
     "one_cycle": {"schedule": "one_cycle"},
     "linear": {"schedule": "linear"},
