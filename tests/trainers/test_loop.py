@@ -8,7 +8,6 @@ import archcast as ac
 import numpy as np
 import pytest
 import torch
-from archcast.errors import InvalidDataError
 from archcast.trainers import Fidelity, Recipe, make_task, task_from_arrays
 from archcast.trainers.augmentation import AUGMENTATIONS, mixup_share
 from archcast.trainers.layouts import PlainLayout, ReplicatedLayout, initial_state
@@ -269,87 +268,3 @@ def test_inputs_are_resampled(task):
     assert torch.allclose(task_tensors(images, 4, torch.device("cpu"), "float32")["train"][0], torch.tensor(1.0))
     low = curves(loop_for(task, BASE, [0], resolution=20))[0]
     assert low["valid/loss"] != curves(loop_for(task, BASE, [0]))[0]["valid/loss"]
-
-
-# ---- recipes ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "linear", "constant"])
-def test_schedules(schedule):
-    recipe = Recipe(schedule=schedule, learning_rate=2.0)
-    found = [recipe.rate(progress) for progress in np.linspace(0, 1, 11)]
-    assert found == pytest.approx([plain_rate(recipe, progress) for progress in np.linspace(0, 1, 11)], abs=1e-12)
-    assert max(found) == pytest.approx(2.0)
-    ends = {"one_cycle": (0.08, 8e-6), "cosine": (2, 0), "linear": (2, 0), "constant": (2, 2)}[schedule]
-    assert (found[0], found[-1]) == pytest.approx(ends, abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("values", "match"),
-    [
-        ({"optimizer": "lion"}, "'optimizer' of a recipe must be one of sgd, adam, adamw, got 'lion'"),
-        ({"schedule": "steps"}, "'schedule' of a recipe must be one of"),
-        ({"learning_rate": 0}, "'learning_rate' of a recipe must be a number greater than 0, got 0"),
-        ({"learning_rate": math.nan}, "'learning_rate' of a recipe"),
-        ({"momentum": 1}, "'momentum' of a recipe must be a number at least 0 and less than 1, got 1"),
-        ({"weight_decay": -1}, "'weight_decay' of a recipe must be a number at least 0, got -1"),
-        ({"label_smoothing": True}, "'label_smoothing' of a recipe"),
-        ({"clip_norm": 0}, "'clip_norm' of a recipe must be a number greater than 0, got 0"),
-        ({"averaging": 1.0}, "'averaging' of a recipe must be a number greater than 0 and less than 1, got 1.0"),
-        ({"epochs": 0}, "'epochs' of a recipe must be an integer of at least 1, got 0"),
-        ({"batch_size": 2.5}, "'batch_size' of a recipe"),
-        ({"channels": True}, "'channels' of a recipe"),
-        ({"augmentation": "flip"}, "must be a list of names, got 'flip'"),
-        ({"augmentation": ["flip", "rotate"]}, "unknown augmentation 'rotate'"),
-        ({"test": "always"}, "'test' of a recipe must be one of"),
-    ],
-)
-def test_recipes_are_checked(values, match):
-    with pytest.raises(InvalidDataError, match=match):
-        Recipe(**values)
-
-
-def test_recipes_are_described_and_read_back():
-    recipe = replace(BASE, augmentation=("flip", "mixup"), clip_norm=1, averaging=0.9)
-    assert Recipe.from_dict(recipe.to_dict()) == recipe
-    with pytest.raises(InvalidDataError, match="unknown value 'optimiser' of a recipe"):
-        Recipe.from_dict({"optimiser": "sgd"})
-
-
-# ---- augmentation ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("shape", [(500, 2, 16), (500, 2, 16, 12)], ids=["signals", "images"])
-def test_augmentations_do_what_they_say(shape):
-    inputs = 1 + torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = {name: change(inputs, torch.Generator().manual_seed(1)) for name, change in AUGMENTATIONS.items()}
-    for name, changed in found.items():
-        assert changed.shape == inputs.shape and changed.dtype == inputs.dtype
-        assert torch.equal(changed, AUGMENTATIONS[name](inputs, torch.Generator().manual_seed(1)))
-    mirrored = (found["flip"] == inputs.flip(-1)).flatten(1).all(1)
-    assert ((found["flip"] == inputs).flatten(1).all(1) | mirrored).all()
-    assert 200 < mirrored.sum() < 300
-    factors = (found["scale"] / inputs).flatten(1)
-    assert torch.allclose(factors, factors[:, :1].expand_as(factors))
-    assert 0.8 <= factors.min() < 0.85 and 1.15 < factors.max() <= 1.2
-    added = found["noise"] - inputs
-    assert float(added.std() / inputs.std()) == pytest.approx(0.05, rel=0.05)
-    assert abs(float(added.mean())) < 0.001
-    hidden = (found["cutout"] == 0)[:, 0].flatten(1).sum(1)
-    assert set(hidden.tolist()) == {4 if len(shape) == 3 else 4 * 3}
-    assert torch.equal(found["cutout"][found["cutout"] != 0], inputs[found["cutout"] != 0])
-    zeros = (found["shift"] == 0)[:, 0].flatten(1).sum(1)
-    assert int(zeros.max()) == (2 if len(shape) == 3 else 2 * 12 + 16 - 2)
-    assert 0 < (zeros == 0).sum() < 200
-    moved = found["shift"][(found["shift"][..., :, 0] == 0).all(-1)] if len(shape) == 3 else None
-    if moved is not None:
-        assert torch.isin(moved[moved != 0], inputs).all()
-
-
-def test_mixed_examples_keep_more_of_the_first():
-    generator = torch.Generator().manual_seed(0)
-    shares = [mixup_share(generator) for _ in range(500)]
-    assert min(shares) >= 0.5 and max(shares) <= 1
-    # Beta(0.2, 0.2) folded at a half has its mean at 0.5 + E|x - 0.5|.
-    expected = np.random.default_rng(0).beta(0.2, 0.2, 100_000)
-    assert np.mean(shares) == pytest.approx(np.maximum(expected, 1 - expected).mean(), abs=0.02)
