@@ -40,10 +40,10 @@ print(count)
 
 
 def measure(
-    cells: int = 4, epochs: int = 2, train: int = 1000, calls: int = 200, trainings: int = 8, repeats: int = 2
+    cells: int = 4, epochs: int = 2, train: int = 2000, calls: int = 200, trainings: int = 6, repeats: int = 2
 ) -> Iterator[Measurement]:
     """Yield trainings on MNIST-1D and calls that do nothing; each line is the fastest of some runs."""
-    task = make_task("mnist1d", train=train, valid=train // 2, test=train // 2)
+    task = make_task("mnist1d", train=train, valid=train // 2, test=2 * train)
     architectures = get_space("nasbench201").sample(max(cells, trainings), seed=0, canonical=True)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
