@@ -76,7 +76,7 @@ def write_journal_table(
     studies: dict[str, list[TrainingRecord]] = {}
     for record in chosen:
         data_set = (names or {}).get(record.task, record.task)
-        studies.setdefault(data_set + _knobs(record.fidelity), []).append(record)
+        studies.setdefault(data_set + fidelity_name(record.fidelity), []).append(record)
     all_columns = []
     for name, study in studies.items():
         _require_one_recipe(name, study)
@@ -87,7 +87,7 @@ def write_journal_table(
     return Table(write_table(path, space, space.architectures(genotypes), [*all_columns, *columns], about=texts))
 
 
-def _knobs(fidelity: Fidelity) -> str:
+def fidelity_name(fidelity: Fidelity) -> str:
     """Return what distinguishes a fidelity from the full one, e.g. `"-epochs5-width0.5"`."""
     changed = [(item.name, getattr(fidelity, item.name), item.default) for item in fields(fidelity)]
     return "".join(f"-{name}{value:g}" for name, value, full in changed if value != full)

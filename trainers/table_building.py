@@ -14,7 +14,7 @@ from ..errors import InvalidDataError
 from ..files import replacing
 from .executors import Executor, InProcess, Report
 from .journal import Journal
-from .journal_table import write_journal_table
+from .journal_table import fidelity_name, write_journal_table
 from .proxies import PROXIES, score_architectures
 from .records import Status, TrainingRecord
 from .run import run, stream
@@ -130,6 +130,52 @@ def write_plan(plan: TablePlan, target: str | Path, journal: Journal, scores: di
         columns=columns,
         about={"name": plan.name, **plan.about},
     )
+
+
+def records_of(plan: TablePlan, table: Table) -> list[TrainingRecord]:
+    """Return the finished trainings of a plan that a table holds, so that a journal can go on from there.
+
+    Raises
+    ------
+    InvalidArchitectureError
+        If the table is of another space.
+    """
+    batch = plan.search_space.architectures(table.architectures)
+    records = []
+    for number, part in enumerate(plan.parts):
+        name = plan.task + fidelity_name(part.fidelity)
+        curves = {
+            curve: f"{name}/{curve.replace('/', '_')}"
+            for curve in plan.made_task.curves()
+            if f"{name}/{curve.replace('/', '_')}" in table.metrics
+        }
+        if f"{name}/training_seconds" not in table.metrics:
+            continue
+        known = {metric: table.values(metric, epoch="all", seed="all") for metric in curves.values()}
+        seconds = table.values(f"{name}/training_seconds", seed="all")
+        wrong = f"{name}/unfinished"
+        whole = np.isfinite(seconds)
+        if wrong in table.metrics:
+            whole &= table.values(wrong, seed="all") == 0
+        sizes = {what: table.values(f"{name}/{what}") for what in ("parameters", "flops")}
+        labels = table.info(f"{name}/training_seconds").seeds
+        requests = iter(plan.requests_of(batch, number))
+        for row in range(len(batch)):
+            for seed in part.seeds:
+                request = next(requests)
+                if seed not in labels or not whole[row, labels.index(seed)]:
+                    continue
+                place = row, labels.index(seed)
+                records.append(
+                    request.record(
+                        Status.FINISHED,
+                        curves={curve: known[metric][place].tolist() for curve, metric in curves.items()},
+                        seconds=float(seconds[place]),
+                        parameters=int(sizes["parameters"][row]),
+                        flops=int(sizes["flops"][row]),
+                    )
+                )
+    return records
 
 
 # ---- proxies --------------------------------------------------------------------------------------------------------

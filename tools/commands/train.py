@@ -65,6 +65,16 @@ def train(
     width: WidthOption = 1.0,
     cells: CellsOption = None,
     seeds: SeedsOption = "1",
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep trained weights in this folder, and find those of --warm-start there.", file_okay=False
+        ),
+    ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option("--warm-start", metavar="ARCHITECTURE", help="Start from the trained weights of this one."),
+    ] = None,
     journal: Annotated[
         Path,
         typer.Option("--journal", "-j", help="Where every training is recorded; what it has is not trained again."),
@@ -96,6 +106,8 @@ def train(
         archcast train -f cells.txt -s nasbench201 --task mine.npz --set epochs=20 --data-share 0.25 -o mine.h5
 
         archcast train -f cells.txt -s nasbench201 --command 'python train.py' --workers 4 --timeout 3600
+
+        archcast train -f children.txt -s nasbench201 --task mnist1d --weights kept --warm-start "$PARENT" --epochs 3
     """
     from ...trainers import Journal, requests_for, stream
 
@@ -122,7 +134,9 @@ def train(
                 "changes": changes,
                 "command": command,
                 "function": function,
+                "weights": None if weights is None else str(weights),
             },
+            "warm_start": warm_start,
             "fidelity": fidelity_of(epochs, data_share, resolution, width, cells).to_dict(),
             "seeds": seeds_of(seeds),
         }
@@ -162,8 +176,14 @@ def _requests(asked: Mapping[str, Any], device: str, make: Callable[..., list[Tr
     fidelity = Fidelity.from_dict(asked["fidelity"])
     if isinstance(training.trainer, TorchTrainer):
         training.trainer.recipe.skeleton(training.trainer.task, fidelity)  # refused before anything is trained
+    parent = asked["warm_start"]
+    if parent is not None and asked["training"]["weights"] is None:
+        raise InvalidDataError("--warm-start needs --weights, the folder with the trained weights of its architecture")
     batch = space.parse(asked["architectures"])
-    return make(space, batch, training.task, training.recipe, fidelity, asked["seeds"]), training.trainer
+    requests = make(
+        space, batch, training.task, training.recipe, fidelity, asked["seeds"], None if parent is None else [parent]
+    )
+    return requests, training.trainer
 
 
 def _remember(path: Path, asked: Mapping[str, Any]) -> None:
@@ -177,7 +197,7 @@ def _recall(path: Path) -> dict[str, Any]:
         raise InvalidDataError(f"cannot resume: there is no {path}, which the first `archcast train` writes")
     try:
         asked = json_module.loads(read_text(path))
-        if set(asked) != {"space", "architectures", "training", "fidelity", "seeds"}:
+        if set(asked) != {"space", "architectures", "training", "warm_start", "fidelity", "seeds"}:
             raise TypeError
     except (ValueError, TypeError):
         raise InvalidDataError(f"cannot resume: {path} is damaged; give the first command again") from None

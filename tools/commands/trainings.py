@@ -121,6 +121,7 @@ def training_of(
     command: str | None = None,
     function: str | None = None,
     device: str = "auto",
+    weights: str | None = None,
 ) -> Training:
     """Return what trains.
 
@@ -138,6 +139,8 @@ def training_of(
     if command is not None and function is not None:
         raise InvalidDataError("expected either --command or --function, got both")
     if command is not None or function is not None:
+        if weights is not None:
+            raise InvalidDataError("--weights are those of a task's networks, and not of a training of your own")
         if recipe is not None and not recipe.lstrip().startswith("{"):
             raise InvalidDataError(f"--recipe for a training of your own must be a JSON object, got {recipe!r}")
         own = json_module.loads(recipe) if recipe is not None else {}
@@ -149,7 +152,7 @@ def training_of(
     chosen = make_recipe(recipe, **values) if recipe is not None else None
     if chosen is None:
         chosen = Recipe.from_dict(default_recipe(made).to_dict() | values)
-    return Training(TorchTrainer(made, chosen, device=device), made.name, chosen.to_dict())
+    return Training(TorchTrainer(made, chosen, device=device, weights=weights), made.name, chosen.to_dict())
 
 
 def _function(text: str) -> Any:
