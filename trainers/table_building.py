@@ -292,16 +292,17 @@ def retrain_sample(
     sample = table.architectures[rows]
     part = plan.parts[0]
     trainer = plan.trainer()
-    requests = trainer.requests(plan.search_space, sample, part.fidelity, part.seeds)
+    seeds = table.info(f"{plan.task}/{metrics[0]}").seeds
+    requests = trainer.requests(plan.search_space, sample, part.fidelity, seeds)
     records = run(requests, trainer, executor)
     results = []
     for metric in metrics:
         curve = metric.replace("_", "/", 1)
-        again = np.array([record.final(curve) for record in records]).reshape(n, len(part.seeds))
+        again = np.array([record.final(curve) for record in records]).reshape(n, len(seeds))
         before = table.values(f"{plan.task}/{metric}", seed="all")
         spread = np.sqrt(np.nanmean(np.nanvar(before, axis=1, ddof=1)))
         own = np.nanstd(before[rows], axis=1, ddof=1)
-        scale = np.sqrt(2 / len(part.seeds))
+        scale = np.sqrt(2 / len(seeds))
         differences = np.nanmean(again, axis=1) - np.nanmean(before[rows], axis=1)
         results.append(
             Agreement(

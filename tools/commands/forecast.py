@@ -30,6 +30,7 @@ from .trainings import (
     TimeoutOption,
     WidthOption,
     WorkersOption,
+    checkpoints_of,
     executor_of,
     fidelity_of,
     seeds_of,
@@ -109,7 +110,9 @@ def forecast(
     if direction not in (None, "higher", "lower"):
         raise InvalidDataError(f"--direction must be higher or lower, got {direction!r}")
     truth = None if table is None else _truth(table)
-    training = training_of(task, task_option, recipe, changes, command, function, device)
+    training = training_of(
+        task, task_option, recipe, changes, command, function, device, checkpoints=checkpoints_of(journal)
+    )
     loop = ForecastLoop(
         get_space(space),
         training.trainer,

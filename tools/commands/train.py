@@ -32,6 +32,7 @@ from .trainings import (
     TimeoutOption,
     WidthOption,
     WorkersOption,
+    checkpoints_of,
     executor_of,
     fidelity_of,
     seeds_of,
@@ -94,7 +95,8 @@ def train(
     """Train architectures, and record every training in a journal that survives whatever happens.
 
     A training that diverges, fails, or exceeds time or memory is recorded as that, and the others go on; the exit
-    status is then 3. After Ctrl-C or a crash, the same command or --resume goes on with what is missing. On signals the
+    status is then 3. After Ctrl-C or a crash, the same command or --resume goes on with what is missing; trainings that
+    take long go on after the last epoch that they left in JOURNAL.checkpoints. On signals the
     seeds of an architecture are trained at once. With --json one object a training is printed as soon as it has ended.
 
     Examples:
@@ -140,7 +142,7 @@ def train(
             "fidelity": fidelity_of(epochs, data_share, resolution, width, cells).to_dict(),
             "seeds": seeds_of(seeds),
         }
-    requests, trainer = _requests(asked, device, requests_for)
+    requests, trainer = _requests(asked, device, checkpoints_of(journal), requests_for)
     failed = []
     with Journal(journal) as book:
         if not resume:
@@ -168,11 +170,13 @@ def train(
         raise typer.Exit(UNFINISHED)
 
 
-def _requests(asked: Mapping[str, Any], device: str, make: Callable[..., list[TrainingRequest]]) -> tuple[Any, Any]:
+def _requests(
+    asked: Mapping[str, Any], device: str, checkpoints: Path | None, make: Callable[..., list[TrainingRequest]]
+) -> tuple[Any, Any]:
     from ...trainers import Fidelity, TorchTrainer
 
     space = get_space(asked["space"])
-    training = training_of(**asked["training"], device=device)
+    training = training_of(**asked["training"], device=device, checkpoints=checkpoints)
     fidelity = Fidelity.from_dict(asked["fidelity"])
     if isinstance(training.trainer, TorchTrainer):
         training.trainer.recipe.skeleton(training.trainer.task, fidelity)  # refused before anything is trained

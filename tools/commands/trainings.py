@@ -122,6 +122,7 @@ def training_of(
     function: str | None = None,
     device: str = "auto",
     weights: str | None = None,
+    checkpoints: Path | None = None,
 ) -> Training:
     """Return what trains.
 
@@ -152,7 +153,14 @@ def training_of(
     chosen = make_recipe(recipe, **values) if recipe is not None else None
     if chosen is None:
         chosen = Recipe.from_dict(default_recipe(made).to_dict() | values)
-    return Training(TorchTrainer(made, chosen, device=device, weights=weights), made.name, chosen.to_dict())
+    return Training(
+        TorchTrainer(made, chosen, device=device, weights=weights, checkpoints=checkpoints), made.name, chosen.to_dict()
+    )
+
+
+def checkpoints_of(journal: Path | None) -> Path | None:
+    """Return where long trainings leave their state beside a journal."""
+    return None if journal is None else journal.with_name(journal.name + ".checkpoints")
 
 
 def _function(text: str) -> Any:
