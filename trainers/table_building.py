@@ -265,9 +265,9 @@ class Agreement:
 
     @property
     def agrees(self) -> bool:
-        """Whether the spread is within twice the noise, and the mean difference within three of its standard errors."""
+        """Whether the spread is within 1.5 times the noise, the mean difference within three standard errors."""
         error = max(self.noise, 1e-12) / np.sqrt(self.architectures)
-        return bool(self.spread <= 2 * self.noise + 1e-9 and abs(self.difference) <= 3 * error + 1e-9)
+        return bool(self.spread <= 1.5 * self.noise + 1e-9 and abs(self.difference) <= 3 * error + 1e-9)
 
 
 def retrain_sample(
@@ -300,6 +300,7 @@ def retrain_sample(
         curve = metric.replace("_", "/", 1)
         again = np.array([record.final(curve) for record in records]).reshape(n, len(seeds))
         before = table.values(f"{plan.task}/{metric}", seed="all")
+        again = np.where(np.isnan(before[rows]), np.nan, again)
         spread = np.sqrt(np.nanmean(np.nanvar(before, axis=1, ddof=1)))
         own = np.nanstd(before[rows], axis=1, ddof=1)
         scale = np.sqrt(2 / len(seeds))
