@@ -14,7 +14,7 @@ from ..errors import ExhaustedSpaceError, InvalidDataError
 from ..predictors import Predictor, make_predictor
 from ..searchers import History, Searcher, make_searcher
 from ..spaces import Architecture, Architectures, SearchSpace
-from ..trainers import Executor, Fidelity, Journal, TrainingRecord, TrainingRequest, stream
+from ..trainers import Executor, Fidelity, Journal, TorchTrainer, TrainingRecord, TrainingRequest, stream
 from ..trainers.external import Trainer
 from ..trainers.journal_table import direction_of
 from ..trainers.requests import requests_for
@@ -63,7 +63,8 @@ class ForecastLoop:
     Raises
     ------
     InvalidDataError
-        If a number is out of range, or whether higher is better does not follow from the name of the metric.
+        If a number is out of range, trainings in PyTorch have no such metric, or whether higher is better does not
+        follow from its name.
     UnknownNameError
         If there is no such predictor or searcher.
     """
@@ -95,6 +96,12 @@ class ForecastLoop:
             raise InvalidDataError(
                 f"the budget of {self.budget} architectures is less than the {self.initial} that are drawn at first"
             )
+        if isinstance(self.trainer, TorchTrainer):
+            curves = self.trainer.task.curves(test=self.trainer.recipe.test != "never")
+            if self.metric not in curves:
+                raise InvalidDataError(
+                    f"the trainings will have no {self.metric!r}, expected one of {', '.join(curves)}"
+                )
         if self.higher_is_better is None:
             try:
                 self.higher_is_better = direction_of(self.metric) == "higher"

@@ -273,7 +273,10 @@ class _Show:
         self.bar.update(self.task, advance=1)
         if record.status != "finished":
             self.bar.console.print(
-                f"{record.architecture}, seed {record.seed}: {record.status}: {record.message}", markup=False
+                f"{record.architecture}, seed {record.seed}: {record.status}: {record.message}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
             )
 
 
