@@ -5,6 +5,7 @@ import sys
 import textwrap
 
 import archcast as ac
+import numpy as np
 import pytest
 from archcast.benchmarks_data import Column, MetricInfo, write_table
 from archcast.trainers import Journal
@@ -71,7 +72,7 @@ def test_where_no_training_finishes(cli):
 def test_a_table_that_lacks_the_best_found(cli, folder):
     space = ac.get_space("nasbench201")
     other = write_table(
-        folder / "t.h5", space, space.sample(2, seed=99), [Column(MetricInfo("toy/accuracy"), [1.0, 2.0])]
+        folder / "t.h5", space, space.sample(2, seed=99), [Column(MetricInfo("toy/accuracy"), np.array([1.0, 2.0]))]
     )
     code, out, err = cli("forecast", *GIVEN, "-b", "3", "--table", f"{other}:toy/accuracy", "--json")
     assert (code, json.loads(out)["standing"]) == (0, None)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import archcast as ac
 import numpy as np
@@ -45,7 +46,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def seen():
-    return open("seen.txt").read().splitlines()
+    return Path("seen.txt").read_text().splitlines()
 
 
 def records(out):
@@ -312,9 +313,10 @@ def test_proxies_are_printed_and_written(cli):
     assert [row["architecture"] for row in printed] == CELLS[:2]
     assert printed[0]["flops"] != printed[1]["flops"]
     assert cli(*given, "-o", "p.csv")[:2] == cli(*given, "-o", "p.json")[:2] == (0, "")
-    assert json.loads(open("p.json").read()) == printed
+    assert json.loads(Path("p.json").read_text()) == printed
     rows = [
-        {k: v if k == "architecture" else float(v) for k, v in row.items()} for row in csv.DictReader(open("p.csv"))
+        {k: v if k == "architecture" else float(v) for k, v in row.items()}
+        for row in csv.DictReader(Path("p.csv").read_text().splitlines())
     ]
     assert rows == printed
     assert json.loads(cli(*given, "--json", "--seed", "1")[1])[0]["l2_norm"] != printed[0]["l2_norm"]
