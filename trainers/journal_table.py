@@ -33,7 +33,8 @@ def write_journal_table(
     """Write records as a table.
 
     A curve `"valid/accuracy"` of task `mnist1d` becomes the metric `mnist1d/valid_accuracy`, with seeds and epochs; a
-    lower fidelity is a data set of its own, e.g. `mnist1d-data_share0.25/valid_accuracy`. Beside the curves stand
+    lower fidelity is a data set of its own, e.g. `mnist1d-data_share0.25/valid_accuracy`, and so are trainings that
+    started from another's weights, `mnist1d-warm_start/valid_accuracy`. Beside the curves stand
     `training_seconds` (a seed), `parameters` and `flops`, and, where not every training FINISHED, `unfinished`: 1 for
     those that diverged, failed or were stopped, whose curves hold what they reached. What was never measured is NaN,
     as is anything infinite.
@@ -77,7 +78,8 @@ def write_journal_table(
     studies: dict[str, list[TrainingRecord]] = {}
     for record in chosen:
         data_set = (names or {}).get(record.task, record.task)
-        studies.setdefault(data_set + _knobs(record.fidelity), []).append(record)
+        start = "" if record.warm_start is None else "-warm_start"
+        studies.setdefault(data_set + fidelity_name(record.fidelity) + start, []).append(record)
     all_columns = []
     for name, study in studies.items():
         _require_one_recipe(name, study)
@@ -88,7 +90,7 @@ def write_journal_table(
     return Table(write_table(path, space, space.architectures(genotypes), [*all_columns, *columns], about=texts))
 
 
-def _knobs(fidelity: Fidelity) -> str:
+def fidelity_name(fidelity: Fidelity) -> str:
     """Return what distinguishes a fidelity from the full one, e.g. `"-epochs5-width0.5"`."""
     changed = [(item.name, getattr(fidelity, item.name), item.default) for item in fields(fidelity)]
     return "".join(f"-{name}{value:g}" for name, value, full in changed if value != full)

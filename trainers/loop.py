@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +61,7 @@ class TrainingLoop:
     ) -> None:
         self.network, self.layout, self.task, self.data, self.recipe = network, layout, task, data, recipe
         self.epochs = epochs
+        self.done = 0
         self.device = data["train"][0].device
         total = len(data["train"][0])
         kept = max(1, round(data_share * total))
@@ -86,20 +87,61 @@ class TrainingLoop:
         return getattr(module, "_orig_mod", module)
 
     def run(self) -> Iterator[list[dict[str, float]]]:
-        """Train; after each epoch yield the measurements of each network, by name of the curve.
+        """Train; after each epoch, `done` of them, yield the measurements of each network by name of the curve.
 
         Training losses and metrics are means over the epoch's batches as they were trained on, before each step.
         """
-        for epoch in range(self.epochs):
-            measured = {f"train/{name}": value for name, value in self._epoch(epoch).items()}
+        while self.done < self.epochs:
+            measured = {f"train/{name}": value for name, value in self._epoch(self.done).items()}
+            self.done += 1
             splits = ["valid"]
-            last = epoch == self.epochs - 1
+            last = self.done == self.epochs
             if self.recipe.test == "every_epoch" or (self.recipe.test == "last_epoch" and last):
                 splits.append("test")
             for split in splits:
                 measured |= {f"{split}/{name}": value for name, value in self.evaluate(split).items()}
             columns = {name: value.double().cpu().tolist() for name, value in measured.items()}
             yield [{name: values[r] for name, values in columns.items()} for r in range(self.layout.replicas)]
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that the rest of the training depends on, by name: weights, optimizer, random numbers."""
+        state = {f"network/{name}": value for name, value in self.network.state_dict().items()}
+        if self.averaged is not None:
+            state |= {f"averaged/{name}": value for name, value in self.averaged.state_dict().items()}
+        for place, values in self.optimizer.state_dict()["state"].items():
+            state |= {f"optimizer/{place}/{name}": value for name, value in values.items() if value is not None}
+        state |= {f"scaler/{name}": torch.tensor(value) for name, value in self.scaler.state_dict().items()}
+        for kind, generators in (("order", self.orders), ("augmentation", self.augmenters)):
+            state |= {f"{kind}/{place}": generator.get_state() for place, generator in enumerate(generators)}
+        return state | {"random": torch.get_rng_state(), "done": torch.tensor(self.done)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a state that `state` returned.
+
+        Raises
+        ------
+        KeyError, RuntimeError, ValueError
+            If it is the state of another training.
+        """
+        groups: dict[str, dict[str, Tensor]] = {}
+        for name, value in state.items():
+            kind, _, rest = name.partition("/")
+            groups.setdefault(kind, {})[rest] = value
+        self.network.load_state_dict(groups["network"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(groups["averaged"])
+        known: dict[int, dict[str, Tensor]] = {}
+        for name, value in groups.get("optimizer", {}).items():
+            place, _, rest = name.partition("/")
+            known.setdefault(int(place), {})[rest] = value
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": known})
+        if "scaler" in groups:
+            self.scaler.load_state_dict({name: value.item() for name, value in groups["scaler"].items()})
+        for kind, generators in (("order", self.orders), ("augmentation", self.augmenters)):
+            for number, generator in enumerate(generators):
+                generator.set_state(groups[kind][str(number)])
+        torch.set_rng_state(groups["random"][""])
+        self.done = int(groups["done"][""])
 
     # ---- training -------------------------------------------------------------------------------------------------
 

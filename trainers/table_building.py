@@ -16,7 +16,7 @@ from ..errors import InvalidDataError
 from ..files import replacing
 from .executors import Executor, InProcess, Report
 from .journal import Journal
-from .journal_table import write_journal_table
+from .journal_table import fidelity_name, write_journal_table
 from .measures import mean_loss
 from .proxies import PROXIES, score_architectures
 from .records import Status, TrainingRecord
@@ -137,6 +137,52 @@ def write_plan(plan: TablePlan, target: str | Path, journal: Journal, scores: di
     )
 
 
+def records_of(plan: TablePlan, table: Table) -> list[TrainingRecord]:
+    """Return the finished trainings of a plan that a table holds, so that a journal can go on from there.
+
+    Raises
+    ------
+    InvalidArchitectureError
+        If the table is of another space.
+    """
+    batch = plan.search_space.architectures(table.architectures)
+    records = []
+    for number, part in enumerate(plan.parts):
+        name = plan.task + fidelity_name(part.fidelity)
+        curves = {
+            curve: f"{name}/{curve.replace('/', '_')}"
+            for curve in plan.made_task.curves()
+            if f"{name}/{curve.replace('/', '_')}" in table.metrics
+        }
+        if f"{name}/training_seconds" not in table.metrics:
+            continue
+        known = {metric: table.values(metric, epoch="all", seed="all") for metric in curves.values()}
+        seconds = table.values(f"{name}/training_seconds", seed="all")
+        wrong = f"{name}/unfinished"
+        whole = np.isfinite(seconds)
+        if wrong in table.metrics:
+            whole &= table.values(wrong, seed="all") == 0
+        sizes = {what: table.values(f"{name}/{what}") for what in ("parameters", "flops")}
+        labels = table.info(f"{name}/training_seconds").seeds
+        requests = iter(plan.requests_of(batch, number))
+        for row in range(len(batch)):
+            for seed in part.seeds:
+                request = next(requests)
+                if seed not in labels or not whole[row, labels.index(seed)]:
+                    continue
+                place = row, labels.index(seed)
+                records.append(
+                    request.record(
+                        Status.FINISHED,
+                        curves={curve: known[metric][place].tolist() for curve, metric in curves.items()},
+                        seconds=float(seconds[place]),
+                        parameters=int(sizes["parameters"][row]),
+                        flops=int(sizes["flops"][row]),
+                    )
+                )
+    return records
+
+
 # ---- proxies --------------------------------------------------------------------------------------------------------
 
 
@@ -240,9 +286,9 @@ class Agreement:
 
     @property
     def agrees(self) -> bool:
-        """Whether the spread is within twice the noise, and the mean difference within three of its standard errors."""
+        """Whether the spread is within 1.5 times the noise, the mean difference within three standard errors."""
         error = max(self.noise, 1e-12) / np.sqrt(self.architectures)
-        return bool(self.spread <= 2 * self.noise + 1e-9 and abs(self.difference) <= 3 * error + 1e-9)
+        return bool(self.spread <= 1.5 * self.noise + 1e-9 and abs(self.difference) <= 3 * error + 1e-9)
 
 
 def retrain_sample(
@@ -267,26 +313,18 @@ def retrain_sample(
         If the table lacks one of the metrics.
     """
     part = plan.parts[0]
-    if len(part.seeds) < 2:
-        raise InvalidDataError(f"table {plan.name!r} has one seed, which does not tell how much seeds differ")
-    before = {metric: _of_seeds(table, f"{plan.task}/{metric}", part.seeds) for metric in metrics}
+    seeds = table.info(f"{plan.task}/{metrics[0]}").seeds
+    if len(seeds) < 2:
+        raise InvalidDataError(f"table {table.name!r} has one seed, which does not tell how much seeds differ")
+    before = {metric: table.values(f"{plan.task}/{metric}", seed="all") for metric in metrics}
     trained = np.flatnonzero(np.all([np.isfinite(values).any(axis=1) for values in before.values()], axis=0))
     if not 1 <= n <= len(trained):
         raise InvalidDataError(f"the sample must be 1 to {len(trained)} rows, got {n}")
     rows = np.random.default_rng(seed).choice(trained, size=n, replace=False)
     trainer = plan.trainer()
-    requests = trainer.requests(plan.search_space, table.architectures[rows], part.fidelity, part.seeds)
+    requests = trainer.requests(plan.search_space, table.architectures[rows], part.fidelity, seeds)
     records = run(requests, trainer, executor)
     return [_agreement(metric, values, rows, records) for metric, values in before.items()]
-
-
-def _of_seeds(table: Table, metric: str, seeds: Sequence[int]) -> NDArray[np.float64]:
-    """Return the last epoch of a metric, `(n, seeds)`, for these seeds."""
-    there = table.info(metric).seeds
-    lacking = [seed for seed in seeds if seed not in there]
-    if lacking:
-        raise InvalidDataError(f"table {table.name!r} has no seed {lacking[0]} of {metric}, which the plan trains")
-    return table.values(metric, seed="all")[:, [there.index(seed) for seed in seeds]]
 
 
 def _agreement(

@@ -90,13 +90,13 @@ class TablePlan:
     def requests(self, rows: Sequence[int] | NDArray[np.intp], parts: Sequence[int] = (0,)) -> list[TrainingRequest]:
         """Return the trainings of some architectures, by their position in `architectures`."""
         chosen = self.architectures[np.asarray(rows, dtype=np.intp)]
-        return [
-            request
-            for number in parts
-            for request in TorchTrainer(self.made_task, self.parts[number].recipe).requests(
-                self.search_space, chosen, self.parts[number].fidelity, self.parts[number].seeds
-            )
-        ]
+        return [request for number in parts for request in self.requests_of(chosen, number)]
+
+    def requests_of(self, architectures: Architectures, part: int) -> list[TrainingRequest]:
+        """Return the trainings of architectures in a part of the plan, those of one architecture in order of seeds."""
+        chosen = self.parts[part]
+        trainer = TorchTrainer(self.made_task, chosen.recipe)
+        return trainer.requests(self.search_space, architectures, chosen.fidelity, chosen.seeds)
 
     def require_parts(self, parts: Iterable[int]) -> None:
         """Raise InvalidDataError if one of the parts does not exist."""

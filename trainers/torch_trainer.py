@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import ArchcastError, InvalidDataError, MissingDependencyError
 from ..spaces import Architecture, Architectures, ArchitecturesLike, SearchSpace, Skeleton
-from .journal import add_epoch
+from .checkpoints import Checkpoints
 from .recipe import Recipe
 from .records import Fidelity, Status, TrainingRecord
 from .requests import TrainingRequest, requests_for
+from .seed_run import SeedRun
 from .tasks import Task
 
 if TYPE_CHECKING:
@@ -53,6 +53,11 @@ class TorchTrainer:
     weights : str or Path, optional
         A folder where the weights of each network are kept after its training, those that are evaluated; and where
         warm-started trainings find those of their parents.
+    checkpoints : str or Path, optional
+        A folder where trainings that go on for long leave their state after an epoch, to go on from there if they are
+        interrupted, with the same curves as without. It is emptied as they end.
+    checkpoint_seconds : float
+        How long a training goes on between two checkpoints at least.
 
     Raises
     ------
@@ -70,6 +75,8 @@ class TorchTrainer:
         dtype: str = "float32",
         compile: bool = False,
         weights: str | Path | None = None,
+        checkpoints: str | Path | None = None,
+        checkpoint_seconds: float = 30.0,
     ) -> None:
         if not isinstance(task, Task):
             raise InvalidDataError(f"expected a Task to train on, got {task!r:.200}")
@@ -89,6 +96,7 @@ class TorchTrainer:
         self.dtype = dtype
         self.compile = compile
         self.weights = None if weights is None else _weight_store(weights)
+        self.checkpoints = None if checkpoints is None else Checkpoints(checkpoints, checkpoint_seconds)
         self._tensors: dict[int | None, Tensors] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -197,11 +205,18 @@ class TorchTrainer:
             data_share=fidelity.data_share,
             mixed_precision=device.type == "cuda",
         )
-        runs = [_Run(request, note) for request, _, note in starts]
-        for epoch, measured in enumerate(loop.run(), start=1):
-            answers = [run.take(epoch, metrics, report) for run, metrics in zip(runs, measured, strict=True)]
+        runs = [SeedRun(request, note) for request, _, note in starts]
+        saved = None if self.checkpoints is None else self.checkpoints.of(requests, self.dtype)
+        if saved is not None:
+            saved.restore(loop, runs)
+        for measured in loop.run():
+            answers = [run.take(loop.done, metrics, report) for run, metrics in zip(runs, measured, strict=True)]
             if any(answers) or all(run.diverged for run in runs):
                 break
+            if saved is not None:
+                saved.save(loop, runs)
+        if saved is not None:
+            saved.remove()
         peak = torch.cuda.max_memory_allocated(device) // len(requests) if device.type == "cuda" else None
         parameters, flops = network_size(architecture, skeleton)
         seconds = (time.perf_counter() - start) / len(requests)
@@ -218,59 +233,6 @@ class TorchTrainer:
 
 class _NoStartError(Exception):
     """The weights that a training should start from are not to be had."""
-
-
-class _Run:
-    """The curves of one seed."""
-
-    def __init__(self, request: TrainingRequest, note: str) -> None:
-        self.request = request
-        self.curves: dict[str, list[float]] = {}
-        self.epochs = 0
-        self.lost = ""
-        self.notes = [note] if note else []
-
-    @property
-    def diverged(self) -> bool:
-        return bool(self.lost)
-
-    def take(self, epoch: int, metrics: dict[str, float], report: TrainerReport) -> bool:
-        """Add an epoch and report it; return whether to stop."""
-        if self.diverged:
-            return False
-        self.epochs = epoch
-        add_epoch(self.curves, epoch, metrics)
-        lost = [name for name, value in metrics.items() if name.endswith("loss") and not math.isfinite(value)]
-        if lost:
-            self.lost = f"{lost[0]} is {metrics[lost[0]]} after epoch {epoch}"
-        return report((self.request.seed, epoch, metrics))
-
-    def keep(self, state: State, store: WeightStore) -> None:
-        """Keep the weights of a training that went well; the training counts even where they cannot be written."""
-        if self.diverged:
-            return
-        try:
-            store.save(self.request, state, self.epochs)
-        except InvalidDataError as error:
-            self.notes.append(str(error))
-
-    def record(
-        self, epochs: int, seconds: float, parameters: int, flops: int, peak_memory: int | None
-    ) -> TrainingRecord:
-        status, ends = Status.FINISHED, []
-        if self.diverged:
-            status, ends = Status.DIVERGED, [self.lost]
-        elif self.epochs < epochs:
-            status, ends = Status.STOPPED, [f"stopped after epoch {self.epochs}"]
-        return self.request.record(
-            status,
-            message="; ".join([*ends, *self.notes]),
-            curves=self.curves,
-            seconds=seconds,
-            parameters=parameters,
-            flops=flops,
-            peak_memory=peak_memory,
-        )
 
 
 def train(

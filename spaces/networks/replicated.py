@@ -11,6 +11,7 @@ Parameters are named as in the network of plain layers and have those networks' 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -76,7 +77,8 @@ def unstack(state: dict[str, Tensor], replica: int) -> dict[str, Tensor]:
     return {name: value[replica].clone() for name, value in state.items()}
 
 
-def _taps(length: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, list[tuple[int, slice, slice]]]:
+@lru_cache(maxsize=1024)
+def _taps(length: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, tuple[tuple[int, slice, slice], ...]]:
     """Return the length of the output, and for each tap of a padded kernel where its outputs and its inputs are.
 
     Each tap is `(index, outputs, inputs)`: output positions read the input positions at the same place of the slices.
@@ -92,7 +94,7 @@ def _taps(length: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int
             start = first * stride + offset
             inputs = slice(start, last * stride + offset + 1, stride)
             taps.append((tap, slice(first, last + 1), inputs))
-    return size, taps
+    return size, tuple(taps)
 
 
 class _ConvFunction(torch.autograd.Function):
@@ -333,4 +335,4 @@ class _Subsample(nn.Module):
 
 class _ToOutputs(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
-        return features[:, :, 0].transpose(1, 2)
+        return features[:, :, 0].transpose(1, 2).contiguous()

@@ -28,7 +28,7 @@ def _spaces():
     for name in SPACES.names():
         try:
             found[name] = ac.get_space(name)
-        except TypeError:
+        except InvalidDataError:
             for number, parameters in enumerate(PARAMETERS[name]):
                 found[f"{name}-{number}"] = ac.get_space(name, **parameters)
     return found

@@ -31,6 +31,7 @@ from .trainings import (
     TimeoutOption,
     WidthOption,
     WorkersOption,
+    checkpoints_of,
     executor_of,
     fidelity_of,
     refuse_impossible,
@@ -113,7 +114,9 @@ def forecast(
         raise InvalidDataError(f"--direction must be higher or lower, got {direction!r}")
     chosen = get_space(space)
     truth = None if table is None else _truth(table, chosen)
-    training = training_of(task, task_option, recipe, changes, command, function, device)
+    training = training_of(
+        task, task_option, recipe, changes, command, function, device, checkpoints=checkpoints_of(journal)
+    )
     fidelity = fidelity_of(epochs, data_share, resolution, width, cells)
     refuse_impossible(training, fidelity, ray=ray, timeout=timeout)
     loop = ForecastLoop(

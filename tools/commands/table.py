@@ -185,6 +185,9 @@ def build(
         Path | None,
         typer.Option("--journal", "-j", help="Where trainings are recorded; TARGET.journal if left out."),
     ] = None,
+    begin: Annotated[
+        str | None, typer.Option("--begin", metavar="TABLE", help="Take over the trainings that this table holds.")
+    ] = None,
     part: Annotated[
         list[int] | None, typer.Option("--part", help="Only this part of the plan, repeatable: 0 the full trainings.")
     ] = None,
@@ -205,11 +208,13 @@ def build(
         archcast table build mnist1d_nasbench201 --sample 20 --workers 2
 
         archcast table build mnist1d_nasbench201 mine.h5 --journal mine.journal --workers 2
+
+        archcast table build mnist1d_nasbench201 more.h5 --begin mnist1d_nasbench201 --workers 2
     """
     from ...benchmarks_data import load_table
     from ...trainers import Journal, ProcessPool
     from ...trainers.plans import PLANS
-    from ...trainers.table_building import build_table, retrain_sample
+    from ...trainers.table_building import build_table, records_of, retrain_sample
 
     made = PLANS.create(plan)
     if (sample is None) == (target is None):
@@ -235,6 +240,9 @@ def build(
     require_writable(place)
     made.require_parts(part or [])
     with Journal(place) as book, ProcessPool(workers) as pool, counting("training") as count:
+        if begin is not None:
+            known = records_of(made, load_table(begin))
+            book.append(*(record for record in known if record.key not in book))
         rows = made.order()[:first]
         result = build_table(made, target, book, pool, parts=part, rows=rows, on_progress=count)
     if json:

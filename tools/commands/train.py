@@ -33,6 +33,7 @@ from .trainings import (
     TimeoutOption,
     WidthOption,
     WorkersOption,
+    checkpoints_of,
     executor_of,
     fidelity_of,
     refuse_impossible,
@@ -65,6 +66,16 @@ def train(
     width: WidthOption = 1.0,
     cells: CellsOption = None,
     seeds: SeedsOption = "1",
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep trained weights in this folder, and find those of --warm-start there.", file_okay=False
+        ),
+    ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option("--warm-start", metavar="ARCHITECTURE", help="Start from the trained weights of this one."),
+    ] = None,
     journal: Annotated[
         Path,
         typer.Option("--journal", "-j", help="Where every training is recorded; what it has is not trained again."),
@@ -84,7 +95,8 @@ def train(
     """Train architectures, and record every training in a journal that survives whatever happens.
 
     A training that diverges, fails, or exceeds time or memory is recorded as that, and the others go on; the exit
-    status is then 3. After Ctrl-C or a crash, the same command or --resume goes on with what is missing. On signals the
+    status is then 3. After Ctrl-C or a crash, the same command or --resume goes on with what is missing; trainings that
+    take long go on after the last epoch that they left in JOURNAL.checkpoints. On signals the
     seeds of an architecture are trained at once. With --json one object a training is printed as soon as it has ended.
 
     Examples:
@@ -96,6 +108,8 @@ def train(
         archcast train -f cells.txt -s nasbench201 --task mine.npz --set epochs=20 --data-share 0.25 -o mine.h5
 
         archcast train -f cells.txt -s nasbench201 --command 'python train.py' --workers 4 --timeout 3600
+
+        archcast train -f children.txt -s nasbench201 --task mnist1d --weights kept --warm-start "$PARENT" --epochs 3
     """
     from ...trainers import Journal, requests_for, stream
 
@@ -114,6 +128,8 @@ def train(
             set=changes,
             command=command,
             function=function,
+            weights=weights,
+            warm_start=warm_start,
             epochs=epochs,
             data_share=None if data_share == 1.0 else data_share,
             resolution=resolution,
@@ -137,11 +153,13 @@ def train(
                 "changes": changes,
                 "command": command,
                 "function": function,
+                "weights": None if weights is None else str(weights),
             },
+            "warm_start": warm_start,
             "fidelity": fidelity_of(epochs, data_share, resolution, width, cells).to_dict(),
             "seeds": seeds_of(seeds),
         }
-    requests, trainer = _requests(asked, device, ray, timeout, requests_for)
+    requests, trainer = _requests(asked, device, checkpoints_of(journal), ray, timeout, requests_for)
     with Journal(journal) as book:
         if not resume:
             _remember(remembered, asked)
@@ -171,6 +189,7 @@ def train(
 def _requests(
     asked: Mapping[str, Any],
     device: str,
+    checkpoints: Path | None,
     ray: str | None,
     timeout: float | None,
     make: Callable[..., list[TrainingRequest]],
@@ -179,11 +198,15 @@ def _requests(
     from ...trainers import Fidelity
 
     space = get_space(asked["space"])
-    training = training_of(**asked["training"], device=device)
+    training = training_of(**asked["training"], device=device, checkpoints=checkpoints)
     fidelity = Fidelity.from_dict(asked["fidelity"])
     refuse_impossible(training, fidelity, ray=ray, timeout=timeout)
+    parent = asked["warm_start"]
+    if parent is not None and asked["training"]["weights"] is None:
+        raise InvalidDataError("--warm-start needs --weights, the folder with the trained weights of its architecture")
     batch = space.parse(asked["architectures"])
-    requests = make(space, batch, training.task, training.recipe, fidelity, asked["seeds"])
+    parents = None if parent is None else [parent]
+    requests = make(space, batch, training.task, training.recipe, fidelity, asked["seeds"], parents)
     return list({request.key: request for request in requests}.values()), training.trainer
 
 
@@ -215,13 +238,16 @@ def _recall(path: Path) -> dict[str, Any]:
 def _is_request(asked: Any) -> bool:
     """Return whether this is what `train` remembers, as far as types go; the values are checked as those of options."""
     kinds = {"space": str, "architectures": list, "training": dict, "fidelity": dict, "seeds": list}
-    if not isinstance(asked, dict) or {name: type(value) for name, value in asked.items()} != kinds:
+    if not isinstance(asked, dict) or set(asked) != {*kinds, "warm_start"}:
+        return False
+    if any(not isinstance(asked[name], kind) for name, kind in kinds.items()):
         return False
     training = asked["training"]
     return (
-        set(training) == {"task", "task_options", "recipe", "changes", "command", "function"}
+        set(training) == {"task", "task_options", "recipe", "changes", "command", "function", "weights"}
         and all(_is_texts(training[name] or []) for name in ("task_options", "changes"))
-        and _is_texts([training[name] or "" for name in ("task", "recipe", "command", "function")])
+        and _is_texts([training[name] or "" for name in ("task", "recipe", "command", "function", "weights")])
+        and _is_texts([asked["warm_start"] or ""])
         and all(type(seed) is int and seed >= 0 for seed in asked["seeds"])
     )
 

@@ -133,6 +133,8 @@ def training_of(
     command: str | None = None,
     function: str | None = None,
     device: str = "auto",
+    weights: str | None = None,
+    checkpoints: Path | None = None,
 ) -> Training:
     """Return what trains.
 
@@ -150,6 +152,8 @@ def training_of(
     if command is not None and function is not None:
         raise InvalidDataError("expected either --command or --function, got both")
     if command is not None or function is not None:
+        if weights is not None:
+            raise InvalidDataError("--weights are those of a task's networks, and not of a training of your own")
         own = {} if recipe is None else _own_recipe(recipe)
         trainer = ShellTrainer(command) if command is not None else CallableTrainer(_function(str(function)))
         return Training(trainer, task or "own", own | values)
@@ -159,7 +163,14 @@ def training_of(
     chosen = make_recipe(recipe, **values) if recipe is not None else None
     if chosen is None:
         chosen = Recipe.from_dict(default_recipe(made).to_dict() | values)
-    return Training(TorchTrainer(made, chosen, device=device), made.name, chosen.to_dict())
+    return Training(
+        TorchTrainer(made, chosen, device=device, weights=weights, checkpoints=checkpoints), made.name, chosen.to_dict()
+    )
+
+
+def checkpoints_of(journal: Path | None) -> Path | None:
+    """Return where long trainings leave their state beside a journal."""
+    return None if journal is None else journal.with_name(journal.name + ".checkpoints")
 
 
 def _own_recipe(text: str) -> dict[str, Any]:
