@@ -135,7 +135,7 @@ class Registry:
                 return name
         return None
 
-    def create(self, name: str, **parameters: Any) -> Any:
+    def create(self, name: str, /, **parameters: Any) -> Any:
         """Build the component `name`; `parameters` override what the name fixes by default.
 
         Raises

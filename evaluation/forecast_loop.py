@@ -14,7 +14,7 @@ from ..errors import ExhaustedSpaceError, InvalidDataError
 from ..predictors import Predictor, make_predictor
 from ..searchers import History, Searcher, make_searcher
 from ..spaces import Architecture, Architectures, SearchSpace
-from ..trainers import Executor, Fidelity, Journal, TrainingRecord, TrainingRequest, stream
+from ..trainers import Executor, Fidelity, Journal, TorchTrainer, TrainingRecord, TrainingRequest, stream
 from ..trainers.external import Trainer
 from ..trainers.journal_table import direction_of
 from ..trainers.requests import requests_for
@@ -63,7 +63,8 @@ class ForecastLoop:
     Raises
     ------
     InvalidDataError
-        If a number is out of range, or whether higher is better does not follow from the name of the metric.
+        If a number is out of range, trainings in PyTorch have no such metric, or whether higher is better does not
+        follow from its name.
     UnknownNameError
         If there is no such predictor or searcher.
     """
@@ -84,18 +85,31 @@ class ForecastLoop:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.initial is None:
-            self.initial = max(LEAST_INITIAL, min(10, self.budget // 2))
         for name, least in (("budget", LEAST_INITIAL), ("initial", LEAST_INITIAL), ("batch", 1), ("seed", 0)):
             value = getattr(self, name)
+            if name == "initial" and value is None:
+                self.initial = value = max(LEAST_INITIAL, min(10, self.budget // 2))
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InvalidDataError(f"{name!r} of a forecast must be an integer of at least {least}, got {value!r}")
+        assert self.initial is not None
         if self.initial > self.budget:
             raise InvalidDataError(
                 f"the budget of {self.budget} architectures is less than the {self.initial} that are drawn at first"
             )
+        if isinstance(self.trainer, TorchTrainer):
+            curves = self.trainer.task.curves(test=self.trainer.recipe.test != "never")
+            if self.metric not in curves:
+                raise InvalidDataError(
+                    f"the trainings will have no {self.metric!r}, expected one of {', '.join(curves)}"
+                )
         if self.higher_is_better is None:
-            self.higher_is_better = direction_of(self.metric) == "higher"
+            try:
+                self.higher_is_better = direction_of(self.metric) == "higher"
+            except InvalidDataError:
+                raise InvalidDataError(
+                    f"whether higher or lower is better for {self.metric!r} does not follow from its name, "
+                    "say it by higher_is_better (--direction)"
+                ) from None
         self._predictor = (
             make_predictor(self.predictor, seed=self.seed) if isinstance(self.predictor, str) else self.predictor
         )
@@ -142,12 +156,13 @@ class ForecastLoop:
                 asked = self._ask(history, self.budget - len(trained))
             except ExhaustedSpaceError:
                 break
-            forecasts = self._forecasts(history, asked) if trained else [None] * len(asked)
+            picked = bool(trained)
+            forecasts = self._forecasts(history, asked) if picked else [None] * len(asked)
             history = history.ask(asked)
             outcomes = self._train(asked, executor, journal, timeout, on_record, on_epoch)
             values = []
             for architecture, forecast, records in zip(asked, forecasts, outcomes, strict=True):
-                trained.append(self._outcome(architecture, forecast, records))
+                trained.append(self._outcome(architecture, picked, forecast, records))
                 values.append(trained[-1].value)
                 if on_trained is not None:
                     on_trained(trained[-1])
@@ -159,7 +174,10 @@ class ForecastLoop:
     def _ask(self, history: History, left: int) -> Architectures:
         assert self.initial is not None
         if not len(history):
-            return self.space.sample(self.initial, self.seed, canonical=True)
+            try:
+                return self.space.sample(self.initial, self.seed, canonical=True)
+            except InvalidDataError:  # the space holds fewer
+                return make_searcher("random").ask(history, self.initial, self.seed)
         return self._searcher.ask(history, min(self.batch, left), self.seed)
 
     def _train(
@@ -177,6 +195,8 @@ class ForecastLoop:
         found: dict[str, TrainingRecord] = {key: record for key, record in known.items() if record is not None}
         for record in stream(requests, self.trainer, executor, journal, timeout=timeout, on_epoch=on_epoch):
             found[record.key] = record
+            if record.status == "finished":
+                record.final(self.metric)  # raises now rather than after all the others
             if on_record is not None:
                 on_record(record)
         each = len(self.seeds)
@@ -185,7 +205,11 @@ class ForecastLoop:
             yield [found[request.key] for request in group]
 
     def _outcome(
-        self, architecture: Architecture, forecast: dict[str, float] | None, records: Sequence[TrainingRecord]
+        self,
+        architecture: Architecture,
+        picked: bool,
+        forecast: dict[str, float] | None,
+        records: Sequence[TrainingRecord],
     ) -> Trained:
         good = [record for record in records if record.status == "finished"]
         finals = [record.final(self.metric) for record in good]
@@ -193,7 +217,7 @@ class ForecastLoop:
         bad = next((record for record in records if record.status != "finished"), None)
         return Trained(
             architecture=str(architecture),
-            picked=forecast is not None,
+            picked=picked,
             value=float(np.mean(finite)) if finite else None,
             status=str(bad.status) if bad is not None and not good else "finished",
             message="" if bad is None else bad.message,

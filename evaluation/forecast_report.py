@@ -25,7 +25,7 @@ class Trained:
     ----------
     architecture : str
     picked : bool
-        Whether a forecast was made before it was trained; False for those drawn at random.
+        Whether a searcher picked it, knowing those before it; False for those drawn at random.
     value : float or None
         The mean over its trainings, None if none finished.
     status : str
@@ -35,7 +35,8 @@ class Trained:
     seconds : float
         That its trainings took.
     forecast, std, low, high : float, optional
-        Mean, standard deviation and 90 % interval of the forecast, made before it was trained.
+        Mean, standard deviation and 90 % interval of the forecast, made before it was trained; None where nothing
+        could be learned from those before it.
     """
 
     architecture: str
@@ -225,6 +226,7 @@ class ForecastReport:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.table import Table as RichTable
+        from rich.text import Text
 
         table = RichTable(title=f"{self.task}: {self.metric}", title_justify="left")
         for name in ("#", "forecast before training", "90 % interval", "measured", "s", "architecture"):
@@ -232,9 +234,9 @@ class ForecastReport:
         best = self.best
         for number, item in enumerate(self.trained, start=1):
             style = "bold" if item is best else ""
-            table.add_row(str(number), *_cells(item), style=style)
+            table.add_row(str(number), *map(Text, _cells(item)), style=style)  # brackets are no markup
         yield table
-        yield from self.sentences()
+        yield from map(Text, self.sentences())
 
     def __str__(self) -> str:
         from rich.console import Console

@@ -10,9 +10,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, Literal, Protocol, TypeAlias
 
 from ..errors import InvalidDataError
@@ -127,18 +128,21 @@ class ShellTrainer:
             # Files rather than pipes: neither side can block the other, whatever the command reads and prints.
             given.write(json.dumps(_as_json(request)).encode() + b"\n")
             given.seek(0)
-            process = subprocess.Popen(
-                self.command,
-                shell=isinstance(self.command, str),
-                stdin=given,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=os.environ | self.environment,
-                start_new_session=True,  # so that what the command starts can be ended with it
-                preexec_fn=_end_with_parent(),  # noqa: PLW1509
-            )
+            with _interrupts_held() as held:
+                process = subprocess.Popen(
+                    self.command,
+                    shell=isinstance(self.command, str),
+                    stdin=given,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    env=os.environ | self.environment,
+                    start_new_session=True,  # so that what the command starts can be ended with it
+                    preexec_fn=_end_with_parent(),  # noqa: PLW1509
+                )
             assert process.stdout is not None
             try:
+                if held:
+                    signal.raise_signal(signal.SIGINT)
                 for number, line in enumerate(process.stdout, start=1):
                     if not line.strip():
                         continue
@@ -266,6 +270,21 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
     """Send a signal to the command and everything that it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[list[int]]:
+    """Note Ctrl-C instead of raising while a process is forked, among whose hooks Python drops exceptions."""
+    held: list[int] = []
+    previous = signal.getsignal(signal.SIGINT)
+    if not callable(previous) or threading.current_thread() is not threading.main_thread():
+        yield held
+        return
+    signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
+    try:
+        yield held
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def _end_with_parent() -> Callable[[], object] | None:

@@ -62,7 +62,8 @@ def write_journal_table(
     Raises
     ------
     InvalidDataError
-        If there is nothing to write, records differ in space or recipe, or the direction of a curve is unknown.
+        If there is nothing to write, records differ in space or recipe, `names` gives two tasks one name, or the
+        direction of a curve is unknown.
     """
     chosen = [record for record in records if select is None or select(record)]
     if not chosen:
@@ -96,6 +97,9 @@ def fidelity_name(fidelity: Fidelity) -> str:
 
 
 def _require_one_recipe(name: str, study: Sequence[TrainingRecord]) -> None:
+    tasks = dict.fromkeys(record.task for record in study)
+    if len(tasks) > 1:
+        raise InvalidDataError(f"expected another name for each task, got {name!r} for {', '.join(tasks)}")
     recipes = {json.dumps(record.recipe, sort_keys=True) for record in study}
     if len(recipes) > 1:
         raise InvalidDataError(

@@ -85,3 +85,13 @@ METRICS: Mapping[str, Measure] = {
     "mse": Measure(_squared_error, classes=False),
     "mae": Measure(_absolute_error, classes=False),
 }
+
+
+def mean_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return `loss(outputs, targets)` of one network, `(n, outputs)` and its targets, as a mean over examples."""
+    from torch.nn import functional
+
+    if name == "cross_entropy":
+        return functional.cross_entropy
+    function = LOSSES[name].function
+    return lambda outputs, targets: function(outputs[None], targets[None]).mean()

@@ -70,7 +70,7 @@ def default_recipe(task: Task) -> Recipe:
     return signals() if len(task.inputs) == 2 else small_images()
 
 
-def make_recipe(text: str, **changes: Any) -> Recipe:
+def make_recipe(text: str, /, **changes: Any) -> Recipe:
     """Return a recipe by name, from JSON text, or from a `.json` file.
 
     Parameters

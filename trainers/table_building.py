@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from ..files import replacing
 from .executors import Executor, InProcess, Report
 from .journal import Journal
 from .journal_table import fidelity_name, write_journal_table
+from .measures import mean_loss
 from .proxies import PROXIES, score_architectures
 from .records import Status, TrainingRecord
 from .run import run, stream
@@ -58,15 +61,17 @@ def build_table(
     Raises
     ------
     InvalidDataError
-        If a part does not exist, or no training of the plan FINISHED.
+        If a part or an architecture does not exist, there is no training to write, or the file of proxies beside
+        the journal is of another plan or damaged.
     JournalError
         If the journal cannot be written.
     """
     wanted = list(range(len(plan.parts))) if parts is None else list(parts)
-    for part in wanted:
-        if not 0 <= part < len(plan.parts):
-            raise InvalidDataError(f"table {plan.name!r} has parts 0..{len(plan.parts) - 1}, got {part}")
-    chosen = plan.order() if rows is None else rows
+    plan.require_parts(wanted)
+    chosen = plan.order() if rows is None else np.asarray(rows, dtype=np.intp)
+    outside = chosen[(chosen < 0) | (chosen >= len(plan.architectures))]
+    if len(outside):
+        raise InvalidDataError(f"table {plan.name!r} has rows 0..{len(plan.architectures) - 1}, got {outside[0]}")
     place = executor if executor is not None else InProcess()
     for _ in train_parts(plan, journal, place, wanted, chosen, on_progress):
         pass
@@ -191,9 +196,7 @@ def score_plan(
     scores = {name: np.full(len(plan.architectures), np.nan) for name in plan.proxies}
     known = np.zeros(len(plan.architectures), dtype=np.bool_)
     if path.is_file():
-        with np.load(path, allow_pickle=False) as file:
-            known = file["known"]
-            scores = {name: file[name] for name in plan.proxies}
+        known, scores = _kept_scores(plan, path)
     missing = rows[~known[rows]]
     blocks = [missing[start : start + _SCORED_AT_ONCE] for start in range(0, len(missing), _SCORED_AT_ONCE)]
     scorer = _Scorer(plan)
@@ -208,6 +211,23 @@ def score_plan(
         with replacing(path) as temporary, temporary.open("wb") as target:
             np.savez(target, **{"known": known, **scores})  # type: ignore[arg-type]
     return scores
+
+
+def _kept_scores(plan: TablePlan, path: Path) -> tuple[NDArray[np.bool_], dict[str, NDArray[np.float64]]]:
+    """Return which architectures were scored before, and their scores."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            known, scores = file["known"], {name: file[name] for name in plan.proxies}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        raise InvalidDataError(
+            f"{str(path)!r} does not hold the proxies of table {plan.name!r}; remove it, and they are scored again"
+        ) from None
+    if {array.shape for array in (known, *scores.values())} != {(len(plan.architectures),)}:
+        raise InvalidDataError(
+            f"{str(path)!r} holds proxies of {known.size} architectures, and table {plan.name!r} has "
+            f"{len(plan.architectures)}; remove it, and they are scored again"
+        )
+    return known, scores
 
 
 class _Scorer:
@@ -230,6 +250,7 @@ class _Scorer:
             inputs,
             targets,
             plan.proxies,
+            loss=mean_loss(task.loss),
         )
 
 
@@ -284,35 +305,61 @@ def retrain_sample(
     Raises
     ------
     InvalidDataError
-        If `n` is not in 1..(rows of the table), or a training fails that did not fail for the table.
+        If `n` is not in 1..(trained rows of the table), the plan or the table lacks seeds, or a training fails that
+        did not fail for the table.
+    InvalidArchitectureError
+        If the table is of another space.
+    UnknownNameError
+        If the table lacks one of the metrics.
     """
-    if not 1 <= n <= len(table):
-        raise InvalidDataError(f"the sample must be 1 to {len(table)} rows, got {n}")
-    rows = np.random.default_rng(seed).choice(len(table), size=n, replace=False)
-    sample = table.architectures[rows]
     part = plan.parts[0]
-    trainer = plan.trainer()
     seeds = table.info(f"{plan.task}/{metrics[0]}").seeds
-    requests = trainer.requests(plan.search_space, sample, part.fidelity, seeds)
+    if len(seeds) < 2:
+        raise InvalidDataError(f"table {table.name!r} has one seed, which does not tell how much seeds differ")
+    before = {metric: table.values(f"{plan.task}/{metric}", seed="all") for metric in metrics}
+    trained = np.flatnonzero(np.all([np.isfinite(values).any(axis=1) for values in before.values()], axis=0))
+    if not 1 <= n <= len(trained):
+        raise InvalidDataError(f"the sample must be 1 to {len(trained)} rows, got {n}")
+    rows = np.random.default_rng(seed).choice(trained, size=n, replace=False)
+    trainer = plan.trainer()
+    requests = trainer.requests(plan.search_space, table.architectures[rows], part.fidelity, seeds)
     records = run(requests, trainer, executor)
-    results = []
-    for metric in metrics:
-        curve = metric.replace("_", "/", 1)
-        again = np.array([record.final(curve) for record in records]).reshape(n, len(seeds))
-        before = table.values(f"{plan.task}/{metric}", seed="all")
-        again = np.where(np.isnan(before[rows]), np.nan, again)
-        spread = np.sqrt(np.nanmean(np.nanvar(before, axis=1, ddof=1)))
-        own = np.nanstd(before[rows], axis=1, ddof=1)
-        scale = np.sqrt(2 / len(seeds))
-        differences = np.nanmean(again, axis=1) - np.nanmean(before[rows], axis=1)
-        results.append(
-            Agreement(
-                metric,
-                n,
-                float(differences.mean()),
-                float(np.sqrt(np.square(differences).mean())),
-                float(spread * scale),
-                float(np.abs(differences / (np.maximum(own, spread / 4) * scale)).max()),
+    return [_agreement(metric, values, rows, records) for metric, values in before.items()]
+
+
+def _agreement(
+    metric: str, table: NDArray[np.float64], rows: NDArray[np.intp], records: Sequence[TrainingRecord]
+) -> Agreement:
+    """Compare the records of some rows, seed after seed, with the values `(n, seeds)` of a whole table."""
+    before, curve = table[rows], metric.replace("_", "/", 1)
+    for record, value in zip(records, before.flat, strict=True):
+        if record.status is not Status.FINISHED and np.isfinite(value):
+            raise InvalidDataError(
+                f"the training of {record.architecture} with seed {record.seed}, which finished for the table, "
+                f"ended with {record.status}: {record.message}"
             )
-        )
-    return results
+    again = np.reshape([record.final(curve) for record in records], before.shape)
+    again = np.where(np.isfinite(before), again, np.nan)
+    spread = np.sqrt(np.nanmean(_variances(table)))
+    own = np.sqrt(np.nan_to_num(_variances(before)))
+    scale = np.sqrt(2 / before.shape[1])
+    differences = np.nanmean(again, axis=1) - np.nanmean(before, axis=1)
+    return Agreement(
+        metric,
+        len(rows),
+        float(differences.mean()),
+        float(np.sqrt(np.square(differences).mean())),
+        float(spread * scale),
+        float(np.abs(differences / np.maximum(np.maximum(own, spread / 4) * scale, 1e-12)).max()),
+    )
+
+
+def _variances(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the variance between the seeds of each row, NaN where fewer than two are known."""
+    known = np.isfinite(values)
+    count = known.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, values, 0.0).sum(axis=1) / count
+        squares = np.where(known, np.square(values - mean[:, None]), 0.0).sum(axis=1)
+        variances: NDArray[np.float64] = np.where(count > 1, squares / (count - 1), np.nan)
+    return variances

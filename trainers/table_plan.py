@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InvalidDataError
 from ..spaces import Architectures, SearchSpace, get_space
 from .recipe import Recipe
 from .records import Fidelity
@@ -96,6 +97,12 @@ class TablePlan:
         chosen = self.parts[part]
         trainer = TorchTrainer(self.made_task, chosen.recipe)
         return trainer.requests(self.search_space, architectures, chosen.fidelity, chosen.seeds)
+
+    def require_parts(self, parts: Iterable[int]) -> None:
+        """Raise InvalidDataError if one of the parts does not exist."""
+        for part in parts:
+            if not 0 <= part < len(self.parts):
+                raise InvalidDataError(f"table {self.name!r} has parts 0..{len(self.parts) - 1}, got {part}")
 
     def order(self) -> NDArray[np.intp]:
         """Return all rows in the order in which they are trained: random, so that a part of a table is a sample."""

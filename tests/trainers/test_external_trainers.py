@@ -228,3 +228,21 @@ def test_a_command_does_not_outlive_its_training(tmp_path, how):
     assert not any(map(running, pids))
     if how == "killed worker":  # what the shell itself has started is beyond the kernel's help
         os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+
+
+def test_ctrl_c_during_a_fork_is_not_lost():
+    due = [True]
+
+    def interrupt():
+        if due:
+            due.clear()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    os.register_at_fork(after_in_parent=interrupt)  # what is raised there, Python drops
+    trainer = ShellTrainer("sleep 30")
+    before = signal.getsignal(signal.SIGINT)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        train(trainer, request())
+    assert time.monotonic() - began < 20
+    assert signal.getsignal(signal.SIGINT) is before

@@ -13,6 +13,7 @@ from ...errors import ArchcastError, InvalidDataError
 from .inputs import JsonOption, SeedOption, SpaceOption, get_space
 from .outputs import plain, print_json, require_suffix, require_writable
 from .trainings import (
+    UNFINISHED,
     CellsOption,
     CommandOption,
     DeviceOption,
@@ -33,6 +34,7 @@ from .trainings import (
     checkpoints_of,
     executor_of,
     fidelity_of,
+    refuse_impossible,
     seeds_of,
     training_of,
 )
@@ -40,6 +42,7 @@ from .trainings import (
 if TYPE_CHECKING:
     from ...evaluation import ForecastReport
     from ...evaluation.forecast_report import Standing, Trained
+    from ...spaces import SearchSpace
 
 
 def forecast(
@@ -88,7 +91,7 @@ def forecast(
 
     Each forecast is made before its architecture is trained, and stands beside the outcome in the report, with the best
     found, what another training of it would give, and the most promising architecture that was not trained. With
-    --journal an interrupted command goes on where it was.
+    --journal an interrupted command goes on where it was. The exit status is 3 if no training finished.
 
     Examples:
 
@@ -109,17 +112,20 @@ def forecast(
             require_writable(path)
     if direction not in (None, "higher", "lower"):
         raise InvalidDataError(f"--direction must be higher or lower, got {direction!r}")
-    truth = None if table is None else _truth(table)
+    chosen = get_space(space)
+    truth = None if table is None else _truth(table, chosen)
     training = training_of(
         task, task_option, recipe, changes, command, function, device, checkpoints=checkpoints_of(journal)
     )
+    fidelity = fidelity_of(epochs, data_share, resolution, width, cells)
+    refuse_impossible(training, fidelity, ray=ray, timeout=timeout)
     loop = ForecastLoop(
-        get_space(space),
+        chosen,
         training.trainer,
         budget,
         task=training.task,
         recipe=training.recipe,
-        fidelity=fidelity_of(epochs, data_share, resolution, width, cells),
+        fidelity=fidelity,
         metric=metric,
         higher_is_better=None if direction is None else direction == "higher",
         initial=initial,
@@ -134,8 +140,9 @@ def forecast(
         executor_of(training.trainer, workers, ray) as executor,
     ):
         report = loop.run(executor, book, timeout=timeout, on_trained=None if json else _say)
-    standing = None if truth is None else report.standing(*truth)
-    _deliver(report, standing, output, plot, json)
+    _deliver(report, None if truth is None else _standing(report, truth), output, plot, json)
+    if report.best is None:
+        raise typer.Exit(UNFINISHED)
 
 
 def _say(item: Trained) -> None:
@@ -145,7 +152,16 @@ def _say(item: Trained) -> None:
     print(f"{before}{outcome}  {item.architecture}", file=sys.stderr, flush=True)
 
 
-def _truth(text: str) -> tuple[Any, str, int | None]:
+def _standing(report: ForecastReport, truth: tuple[Any, str, int | None]) -> Standing | None:
+    """Return where the best found stands; where the table does not say, say why on standard error."""
+    try:
+        return report.standing(*truth)
+    except ArchcastError as error:
+        print(f"archcast: {error}", file=sys.stderr)
+        return None
+
+
+def _truth(text: str, space: SearchSpace) -> tuple[Any, str, int | None]:
     from ...benchmarks_data import load_table
 
     name, colon, metric = text.rpartition(":")
@@ -155,8 +171,11 @@ def _truth(text: str) -> tuple[Any, str, int | None]:
     if at and not epoch.isdecimal():
         raise InvalidDataError(f"--table must name an integer epoch after '@', got {text!r}")
     source = load_table(name)
-    source.info(metric)
-    return source, metric, int(epoch) if at else None
+    wanted = int(epoch) if at else None
+    source.values(metric, epoch=wanted)
+    if source.space.name != space.name:
+        raise InvalidDataError(f"--table {name} holds space {source.space.name!r}, expected {space.name!r}")
+    return source, metric, wanted
 
 
 def _deliver(

@@ -219,6 +219,11 @@ def build(
     made = PLANS.create(plan)
     if (sample is None) == (target is None):
         raise InvalidDataError("expected either TARGET, to make the table, or --sample, to check it")
+    if sample is None and table is not None:
+        raise InvalidDataError(f"--table names what --sample checks, got {table!r} without --sample")
+    for name, value in (("--journal", journal), ("--part", part), ("--first", first)):
+        if sample is not None and value:
+            raise InvalidDataError(f"{name} is for making a table, and does not go with --sample")
     if sample is not None:
         source = load_table(table if table is not None else plan)
         with ProcessPool(workers) as pool, working(f"training {sample} architectures again"):
@@ -232,6 +237,8 @@ def build(
     require_suffix(target, (".h5", ".hdf5"))
     require_writable(target)
     place = journal if journal is not None else target.with_suffix(".journal")
+    require_writable(place)
+    made.require_parts(part or [])
     with Journal(place) as book, ProcessPool(workers) as pool, counting("training") as count:
         if begin is not None:
             known = records_of(made, load_table(begin))

@@ -16,6 +16,7 @@ from ...errors import ArchcastError, InvalidDataError
 from .inputs import ArchitectureArguments, ArchitectureFile, JsonOption, get_space, read_architectures, read_text
 from .outputs import plain, print_table, require_suffix, require_writable
 from .trainings import (
+    UNFINISHED,
     CellsOption,
     CommandOption,
     DeviceOption,
@@ -35,15 +36,14 @@ from .trainings import (
     checkpoints_of,
     executor_of,
     fidelity_of,
+    refuse_impossible,
     seeds_of,
     training_of,
 )
 
 if TYPE_CHECKING:
     from ...trainers import Journal, TrainingRecord, TrainingRequest
-
-UNFINISHED = 3
-"""Exit status where a training did not finish."""
+    from ...trainers.external import Trainer
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -118,8 +118,25 @@ def train(
         require_writable(output)
     remembered = journal.with_name(journal.name + ".request.json")
     if resume:
-        if architectures or file is not None:
-            raise InvalidDataError("--resume goes on with the architectures of the journal, and takes no others")
+        _refuse_more(
+            ARCHITECTURE=architectures,
+            file=file,
+            space=space,
+            task=task,
+            task_option=task_option,
+            recipe=recipe,
+            set=changes,
+            command=command,
+            function=function,
+            weights=weights,
+            warm_start=warm_start,
+            epochs=epochs,
+            data_share=None if data_share == 1.0 else data_share,
+            resolution=resolution,
+            width=None if width == 1.0 else width,
+            cells=cells,
+            seeds=None if seeds == "1" else seeds,
+        )
         asked = _recall(remembered)
     else:
         if space is None:
@@ -142,8 +159,7 @@ def train(
             "fidelity": fidelity_of(epochs, data_share, resolution, width, cells).to_dict(),
             "seeds": seeds_of(seeds),
         }
-    requests, trainer = _requests(asked, device, checkpoints_of(journal), requests_for)
-    failed = []
+    requests, trainer = _requests(asked, device, checkpoints_of(journal), ray, timeout, requests_for)
     with Journal(journal) as book:
         if not resume:
             _remember(remembered, asked)
@@ -162,7 +178,7 @@ def train(
         done = [record for record in records if record is not None]
         failed = [record for record in done if record.status != "finished"]
         if not json:
-            print_table([_row(record) for record in done])
+            print_table(_rows(done))
         if output is not None:
             _write_table(book, output)
     if failed:
@@ -171,23 +187,34 @@ def train(
 
 
 def _requests(
-    asked: Mapping[str, Any], device: str, checkpoints: Path | None, make: Callable[..., list[TrainingRequest]]
-) -> tuple[Any, Any]:
-    from ...trainers import Fidelity, TorchTrainer
+    asked: Mapping[str, Any],
+    device: str,
+    checkpoints: Path | None,
+    ray: str | None,
+    timeout: float | None,
+    make: Callable[..., list[TrainingRequest]],
+) -> tuple[list[TrainingRequest], Trainer]:
+    """Return what is to be trained, each training once, and by what."""
+    from ...trainers import Fidelity
 
     space = get_space(asked["space"])
     training = training_of(**asked["training"], device=device, checkpoints=checkpoints)
     fidelity = Fidelity.from_dict(asked["fidelity"])
-    if isinstance(training.trainer, TorchTrainer):
-        training.trainer.recipe.skeleton(training.trainer.task, fidelity)  # refused before anything is trained
+    refuse_impossible(training, fidelity, ray=ray, timeout=timeout)
     parent = asked["warm_start"]
     if parent is not None and asked["training"]["weights"] is None:
         raise InvalidDataError("--warm-start needs --weights, the folder with the trained weights of its architecture")
     batch = space.parse(asked["architectures"])
-    requests = make(
-        space, batch, training.task, training.recipe, fidelity, asked["seeds"], None if parent is None else [parent]
-    )
-    return requests, training.trainer
+    parents = None if parent is None else [parent]
+    requests = make(space, batch, training.task, training.recipe, fidelity, asked["seeds"], parents)
+    return list({request.key: request for request in requests}.values()), training.trainer
+
+
+def _refuse_more(**given: Any) -> None:
+    for name, value in given.items():
+        if value:
+            option = name if name.isupper() else f"--{name.replace('_', '-')}"
+            raise InvalidDataError(f"--resume goes on with what the journal was begun for, and takes no {option}")
 
 
 def _remember(path: Path, asked: Mapping[str, Any]) -> None:
@@ -201,19 +228,48 @@ def _recall(path: Path) -> dict[str, Any]:
         raise InvalidDataError(f"cannot resume: there is no {path}, which the first `archcast train` writes")
     try:
         asked = json_module.loads(read_text(path))
-        if set(asked) != {"space", "architectures", "training", "warm_start", "fidelity", "seeds"}:
-            raise TypeError
-    except (ValueError, TypeError):
-        raise InvalidDataError(f"cannot resume: {path} is damaged; give the first command again") from None
+    except (ValueError, RecursionError):
+        asked = None
+    if not _is_request(asked):
+        raise InvalidDataError(f"cannot resume: {path} is damaged; give the first command again")
     return dict(asked)
 
 
-def _row(record: TrainingRecord) -> dict[str, Any]:
-    row: dict[str, Any] = {"architecture": record.architecture, "seed": record.seed, "status": str(record.status)}
-    for name in record.curves:
-        if not name.startswith("train/"):
-            row[name] = record.final(name)
-    return row | {"seconds": record.seconds, "message": record.message}
+def _is_request(asked: Any) -> bool:
+    """Return whether this is what `train` remembers, as far as types go; the values are checked as those of options."""
+    kinds = {"space": str, "architectures": list, "training": dict, "fidelity": dict, "seeds": list}
+    if not isinstance(asked, dict) or set(asked) != {*kinds, "warm_start"}:
+        return False
+    if any(not isinstance(asked[name], kind) for name, kind in kinds.items()):
+        return False
+    training = asked["training"]
+    return (
+        set(training) == {"task", "task_options", "recipe", "changes", "command", "function", "weights"}
+        and all(_is_texts(training[name] or []) for name in ("task_options", "changes"))
+        and _is_texts([training[name] or "" for name in ("task", "recipe", "command", "function", "weights")])
+        and _is_texts([asked["warm_start"] or ""])
+        and all(type(seed) is int and seed >= 0 for seed in asked["seeds"])
+    )
+
+
+def _is_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _rows(records: Sequence[TrainingRecord]) -> list[dict[str, Any]]:
+    """Return what is shown of trainings: all with the same columns, whatever each has reached."""
+    names = dict.fromkeys(name for record in records for name in record.curves if not name.startswith("train/"))
+    return [
+        {
+            "architecture": record.architecture,
+            "seed": record.seed,
+            "status": str(record.status),
+            **{name: record.final(name) if name in record.curves else None for name in names},
+            "seconds": record.seconds,
+            "message": record.message,
+        }
+        for record in records
+    ]
 
 
 def _write_table(book: Journal, output: Path) -> None:
@@ -226,22 +282,27 @@ class _Show:
 
     def __init__(self, bar: Any, task: Any) -> None:
         self.bar, self.task = bar, task
-        self.curve: list[float] = []
+        self.curves: dict[str, list[float]] = {}
 
     def epoch(self, request: TrainingRequest, epoch: int, metrics: Mapping[str, float]) -> None:
         """Show the curve of the training that has just reported."""
         name = next((name for name in metrics if name.startswith("valid/") and not name.endswith("loss")), None)
         name = name if name is not None else next(iter(metrics), "")
-        self.curve = [*self.curve, metrics[name]] if epoch > 1 and name else [metrics.get(name, 0.0)]
-        text = f"{sparkline(self.curve)} {name} {self.curve[-1]:.4g}, epoch {epoch}"
+        curve = [*(self.curves.get(request.key, []) if epoch > 1 else []), metrics.get(name, math.nan)]
+        self.curves[request.key] = curve
+        text = f"{sparkline(curve)} {name} {curve[-1]:.4g}, epoch {epoch}"
         self.bar.update(self.task, description=text)
 
     def record(self, record: TrainingRecord) -> None:
         """Count a training, and say what went wrong with it if anything did."""
+        self.curves.pop(record.key, None)
         self.bar.update(self.task, advance=1)
         if record.status != "finished":
             self.bar.console.print(
-                f"{record.architecture}, seed {record.seed}: {record.status}: {record.message}", markup=False
+                f"{record.architecture}, seed {record.seed}: {record.status}: {record.message}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
             )
 
 
@@ -304,7 +365,8 @@ def proxies(
 
         archcast proxies -f cells.txt --task cifar10 --task-option root=data --proxy synflow --proxy naswot
     """
-    from ...trainers.proxies import score_architectures
+    from ...trainers.measures import mean_loss
+    from ...trainers.proxies import PROXIES, score_architectures
     from ...trainers.torch_trainer import require_torch
     from .outputs import Format, as_csv, print_records
     from .progress import working
@@ -312,6 +374,8 @@ def proxies(
     if output is not None:
         require_suffix(output, (".csv", ".json"))
         require_writable(output)
+    for name in proxy or []:
+        PROXIES.factory(name)
     require_torch()
     import torch
 
@@ -327,6 +391,7 @@ def proxies(
             torch.from_numpy(examples.inputs[:batch]),
             torch.from_numpy(examples.targets[:batch]),
             proxy,
+            loss=mean_loss(trainer.task.loss),
             seed=seed,
         )
     records = [

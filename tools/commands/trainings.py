@@ -68,6 +68,9 @@ RayOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 TimeoutOption = Annotated[float | None, typer.Option(help="Seconds for one training; a longer one has failed.")]
+UNFINISHED = 3
+"""Exit status where trainings did not finish."""
+
 JournalOption = Annotated[
     Path | None,
     typer.Option("--journal", "-j", help="Where every training is recorded; what it has is not trained again."),
@@ -97,10 +100,17 @@ def named_values(option: str, texts: Sequence[str] | None) -> dict[str, Any]:
         if not equals or not name:
             raise InvalidDataError(f"expected {option} NAME=VALUE, got {text!r}")
         try:
-            found[name] = json_module.loads(value)
-        except json_module.JSONDecodeError:
+            found[name] = _strict_json(value)
+        except (ValueError, RecursionError):
             found[name] = value
     return found
+
+
+def _strict_json(text: str) -> Any:
+    """Return the value of JSON text; raise ValueError also for numbers that are none in JSON, such as NaN and 1e999."""
+    value = json_module.loads(text)
+    json_module.dumps(value, allow_nan=False)
+    return value
 
 
 def task_of(task: str, options: Sequence[str] | None) -> Task:
@@ -109,6 +119,8 @@ def task_of(task: str, options: Sequence[str] | None) -> Task:
 
     parameters = named_values("--task-option", options)
     if task.endswith(".npz"):
+        if "path" in parameters:
+            raise InvalidDataError(f"--task {task!r} is the path, expected no --task-option path={parameters['path']}")
         return make_task("npz", path=task, **parameters)
     return make_task(task, **parameters)
 
@@ -142,9 +154,7 @@ def training_of(
     if command is not None or function is not None:
         if weights is not None:
             raise InvalidDataError("--weights are those of a task's networks, and not of a training of your own")
-        if recipe is not None and not recipe.lstrip().startswith("{"):
-            raise InvalidDataError(f"--recipe for a training of your own must be a JSON object, got {recipe!r}")
-        own = json_module.loads(recipe) if recipe is not None else {}
+        own = {} if recipe is None else _own_recipe(recipe)
         trainer = ShellTrainer(command) if command is not None else CallableTrainer(_function(str(function)))
         return Training(trainer, task or "own", own | values)
     if task is None:
@@ -163,6 +173,38 @@ def checkpoints_of(journal: Path | None) -> Path | None:
     return None if journal is None else journal.with_name(journal.name + ".checkpoints")
 
 
+def _own_recipe(text: str) -> dict[str, Any]:
+    try:
+        recipe = _strict_json(text)
+    except (ValueError, RecursionError):
+        recipe = None
+    if not isinstance(recipe, dict):
+        raise InvalidDataError(f"--recipe for a training of your own must be a JSON object, got {text!r}")
+    return recipe
+
+
+def refuse_impossible(training: Training, fidelity: Fidelity, *, ray: str | None, timeout: float | None) -> None:
+    """Refuse what would make every training fail, before there is any.
+
+    Raises
+    ------
+    InvalidDataError
+        If networks of this recipe and fidelity are impossible, this machine, where it is the one that trains, lacks
+        the device, or the timeout is not positive.
+    """
+    from ...trainers import TorchTrainer
+    from ...trainers.executors import check_timeout
+    from ...trainers.torch_trainer import choose_device, require_torch
+
+    check_timeout(timeout)
+    if isinstance(training.trainer, TorchTrainer):
+        training.trainer.recipe.skeleton(training.trainer.task, fidelity)
+        if ray is None:
+            require_torch()
+            if training.trainer.device not in ("auto", "cpu"):
+                choose_device(training.trainer.device)
+
+
 def _function(text: str) -> Any:
     module, colon, name = text.partition(":")
     if not colon or not module or not name:
@@ -170,11 +212,12 @@ def _function(text: str) -> Any:
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        return getattr(importlib.import_module(module), name)
-    except ImportError as error:
-        raise InvalidDataError(f"cannot import --function {text!r}: {error}") from None
-    except AttributeError:
-        raise InvalidDataError(f"module {module!r} has no function {name!r}") from None
+        imported = importlib.import_module(module)
+    except Exception as error:  # whatever a user's module raises
+        raise InvalidDataError(f"cannot import --function {text!r}: {type(error).__name__}: {error}") from None
+    if not hasattr(imported, name):
+        raise InvalidDataError(f"module {module!r} has no function {name!r}")
+    return getattr(imported, name)
 
 
 def fidelity_of(

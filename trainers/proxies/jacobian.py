@@ -48,9 +48,12 @@ def epe_nas(network: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss) -> 
     With :math:`\Sigma_c` the correlation matrix of the Jacobian's rows of class c, each class of the batch has
     :math:`E_c = \sum_{ij} \log(|\Sigma_{c,ij}| + k)`, k = 1e-5. Up to 100 classes the score is
     :math:`\sum_c |E_c|`; beyond, each :math:`E_c` is divided by the number of the class's examples, and the score is
-    :math:`\sum_{i<j} |E_i - E_j|` divided by the number of classes. NaN if an example has a constant gradient.
+    :math:`\sum_{i<j} |E_i - E_j|` divided by the number of classes. NaN if an example has a constant gradient, or
+    targets are no classes.
     """
     jacobian, labels = input_jacobian(network, inputs), targets.detach().cpu().numpy()
+    if labels.ndim != 1:
+        return float("nan")
     classes = np.unique(labels)
     many = len(classes) > _MANY_CLASSES
     scores = []

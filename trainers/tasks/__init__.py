@@ -30,7 +30,7 @@ TASKS = Registry(
 register_task = TASKS.register
 
 
-def make_task(name: str, **parameters: Any) -> Task:
+def make_task(name: str, /, **parameters: Any) -> Task:
     """Return a task by name.
 
     Parameters
