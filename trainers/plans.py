@@ -52,7 +52,7 @@ def mnist1d_nasbench201() -> TablePlan:
         about={
             "description": (
                 "NAS-Bench-201 cells trained on MNIST-1D, one of each of the 6,466 canonical classes: one stage of one "
-                "cell with 16 channels, 2,000 training signals of 20 points, 10 epochs, four seeds"
+                "cell with 16 channels, 2,000 training signals of 20 points, 10 epochs"
             ),
             "source": "trained by archcast; signals by the recipe of Greydanus and Kobak (ICML 2024)",
             "licence": "MIT",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,8 +134,15 @@ def write_plan(plan: TablePlan, target: str | Path, journal: Journal, scores: di
         records,
         names={plan.made_task.name: plan.task},
         columns=columns,
-        about={"name": plan.name, **plan.about},
+        about={"name": plan.name, **plan.about, "description": _described(plan, records)},
     )
+
+
+def _described(plan: TablePlan, records: Sequence[TrainingRecord]) -> str:
+    """Return the plan's description with what there is of it: a table may be written before all is trained."""
+    counts = Counter((fidelity_name(record.fidelity).strip("-") or "full", record.seed) for record in records)
+    there = ", ".join(f"{count:,} {level} of seed {seed}" for (level, seed), count in sorted(counts.items()))
+    return "; ".join(filter(None, [plan.about.get("description", ""), f"trainings: {there}"]))
 
 
 def records_of(plan: TablePlan, table: Table) -> list[TrainingRecord]:
