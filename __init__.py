@@ -13,13 +13,24 @@ if TYPE_CHECKING:
     from .encoders import Encoder, make_encoder, register_encoder
     from .evaluation import benchmark, compare, replay
     from .predictors import Predictor, load_predictor, make_predictor, register_predictor
-    from .searchers import History, Searcher, make_searcher, register_searcher
+    from .searchers import (
+        CurveHistory,
+        History,
+        Scheduler,
+        Searcher,
+        make_scheduler,
+        make_searcher,
+        register_scheduler,
+        register_searcher,
+    )
     from .studies import Study, open_study
 
 _LAZY = {
+    "CurveHistory": ".searchers",
     "Encoder": ".encoders",
     "History": ".searchers",
     "Predictor": ".predictors",
+    "Scheduler": ".searchers",
     "Searcher": ".searchers",
     "Study": ".studies",
     "Table": ".benchmarks_data",
@@ -29,10 +40,12 @@ _LAZY = {
     "load_table": ".benchmarks_data",
     "make_encoder": ".encoders",
     "make_predictor": ".predictors",
+    "make_scheduler": ".searchers",
     "make_searcher": ".searchers",
     "open_study": ".studies",
     "register_encoder": ".encoders",
     "register_predictor": ".predictors",
+    "register_scheduler": ".searchers",
     "register_searcher": ".searchers",
     "replay": ".evaluation",
 }
@@ -52,10 +65,12 @@ def __dir__() -> list[str]:
 __all__ = [
     "Architecture",
     "Architectures",
+    "CurveHistory",
     "Encoder",
     "GraphBatch",
     "History",
     "Predictor",
+    "Scheduler",
     "SearchSpace",
     "Searcher",
     "Skeleton",
@@ -69,10 +84,12 @@ __all__ = [
     "load_table",
     "make_encoder",
     "make_predictor",
+    "make_scheduler",
     "make_searcher",
     "open_study",
     "register_encoder",
     "register_predictor",
+    "register_scheduler",
     "register_searcher",
     "register_space",
     "replay",

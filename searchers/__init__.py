@@ -1,4 +1,4 @@
-"""Searchers: ask/tell, each a pure function of its history."""
+"""Searchers and schedulers: what to train next, and how far; each a pure function of its history."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 from ..errors import InvalidDataError
 from ..registry import Entry, Registry
 from .base import Searcher
+from .curve_history import CurveHistory
 from .history import History, Status
+from .scheduler import Scheduler
 
 SEARCHERS = Registry(
     "searcher",
@@ -85,4 +87,67 @@ def make_searcher(name: str, **parameters: Any) -> Searcher:
     return searcher
 
 
-__all__ = ["SEARCHERS", "History", "Searcher", "Status", "make_searcher", "register_searcher"]
+SCHEDULERS = Registry(
+    "scheduler",
+    {
+        "full": Entry(".searchers.scheduler:FullFidelity", "every architecture is trained to the end, the baseline"),
+        "successive_halving": Entry(".searchers.halving:SuccessiveHalving", "the best share of each rung goes on"),
+        "asha": Entry(".searchers.halving:ASHA", "successive halving without waiting: promotions one by one"),
+        "asha_stopping": Entry(".searchers.halving:StoppingASHA", "the same of trainings that cannot be paused"),
+        "hyperband": Entry(".searchers.halving:Hyperband", "successive halving in brackets from short to full"),
+        "bohb": Entry(".searchers.halving:BOHB", "Hyperband whose architectures a Gaussian process proposes"),
+        "median": Entry(".searchers.stopping:MedianStopping", "stops what is worse than the median of the others"),
+        "forecast": Entry(".searchers.stopping:ForecastStopping", "stops what will hardly beat the best, by its curve"),
+    },
+)
+register_scheduler = SCHEDULERS.register
+
+
+def make_scheduler(name: str, **parameters: Any) -> Scheduler:
+    """Return a scheduler by name: `scheduler[@searcher]`.
+
+    Parameters
+    ----------
+    name : str
+        E.g. `"asha"`, `"bohb"` or `"hyperband@regularized_evolution"`; `archcast list schedulers` shows them all.
+    **parameters
+        Constructor arguments that override the defaults of the name.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such scheduler or searcher.
+    InvalidDataError
+        If the scheduler does not take one of the parameters, or a searcher is given twice.
+
+    Examples
+    --------
+    >>> import archcast as ac
+    >>> ac.make_scheduler("asha@regularized_evolution", eta=4)
+    ASHA(eta=4, searcher='regularized_evolution')
+    """
+    base, at, searcher = name.partition("@")
+    if at:
+        if "searcher" in parameters:
+            raise InvalidDataError(f"scheduler {name!r} names its searcher, got also {parameters['searcher']!r}")
+        SEARCHERS.factory(searcher)
+        parameters = {"searcher": searcher, **parameters}
+    scheduler = SCHEDULERS.create(base, **parameters)
+    if not isinstance(scheduler, Scheduler):
+        raise InvalidDataError(f"scheduler {base!r} is registered with a {type(scheduler).__name__}, not a Scheduler")
+    return scheduler
+
+
+__all__ = [
+    "SCHEDULERS",
+    "SEARCHERS",
+    "CurveHistory",
+    "History",
+    "Scheduler",
+    "Searcher",
+    "Status",
+    "make_scheduler",
+    "make_searcher",
+    "register_scheduler",
+    "register_searcher",
+]

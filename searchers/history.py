@@ -311,11 +311,11 @@ class History:
             pool = data["pool"]
             return History(
                 space,
-                _batch(space, data["genotypes"]),
+                batch_of(space, data["genotypes"]),
                 np.array([np.nan if value is None else value for value in data["values"]], dtype=np.float64),
                 np.array(data["status"], dtype=np.int8),
                 bool(data["higher_is_better"]),
-                None if pool is None else _batch(space, pool),
+                None if pool is None else batch_of(space, pool),
             )
         except KeyError as error:
             raise InvalidDataError(f"the description of a history lacks {error.args[0]!r}") from None
@@ -325,7 +325,8 @@ class History:
             raise InvalidDataError(f"the description of a history is malformed: {error}") from None
 
 
-def _batch(space: SearchSpace, rows: Any) -> Architectures:
+def batch_of(space: SearchSpace, rows: Any) -> Architectures:
+    """Return the batch of stored genotypes."""
     genotypes = np.array(rows)
     if not len(genotypes):
         genotypes = np.zeros((0, space.dimension), dtype=np.int64)

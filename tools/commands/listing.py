@@ -15,6 +15,7 @@ _ROOMS = {
     "encoders": ("...encoders", "ENCODERS"),
     "predictors": ("...predictors", "PREDICTORS"),
     "searchers": ("...searchers", "SEARCHERS"),
+    "schedulers": ("...searchers", "SCHEDULERS"),
     "tables": ("...benchmarks_data", "TABLES"),
     "importers": ("...benchmarks_data.importers", "IMPORTERS"),
     "tasks": ("...trainers.tasks", "TASKS"),

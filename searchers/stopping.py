@@ -1,0 +1,125 @@
+"""Early stopping of running trainings: by the median of the others, or by a forecast of the curve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtr
+
+from .base import Searcher, check_number
+from .curve_history import CurveHistory, Ending
+from .curve_model import forecast_final, typical_distance
+from .scheduler import Assignment, Scheduler
+
+if TYPE_CHECKING:
+    from ..predictors import Predictor
+
+_LIFT = "bayesian_linear@operations"
+_JUDGED = 4
+"""Searchers learn at the last epoch, and at this many earlier ones between which it doubles."""
+
+
+class EarlyStopping(Scheduler):
+    """What rules of early stopping share: every training is begun to the end, and judged at each report.
+
+    Parameters
+    ----------
+    searcher, min_epochs, enough, lift
+        See `Scheduler`.
+    min_trials : int
+        How many trainings there must be to compare with.
+    """
+
+    watches = True
+
+    def __init__(
+        self,
+        searcher: str | Searcher = "random",
+        *,
+        min_epochs: int | None = None,
+        min_trials: int = 5,
+        enough: int = 6,
+        lift: str | Predictor | None = _LIFT,
+    ) -> None:
+        super().__init__(searcher, min_epochs=min_epochs, enough=enough, lift=lift)
+        self.min_trials = min_trials
+
+    def _check(self, history: CurveHistory) -> None:
+        super()._check(history)
+        check_number("min_trials", self.min_trials, 1, integer=True)
+
+    def _levels(self, history: CurveHistory) -> list[int]:
+        wanted = [history.epochs[-1] / 2**k for k in range(_JUDGED + 1)]
+        return sorted({int(level) for level in np.searchsorted(history.epochs, wanted)})
+
+    def _next(self, history: CurveHistory, seed: int) -> Assignment | None:
+        return self._begin(history, history.epochs[-1], seed, self.searcher)
+
+
+class MedianStopping(EarlyStopping):
+    """Stops a training whose best value so far is worse than the median of the others' running averages.
+
+    The others are all trials that came as far, the running averages the means of their values up to there.
+
+    Notes
+    -----
+    Golovin, Solnik, Moitra, Kochanski, Karro and Sculley, "Google Vizier: A Service for Black-Box Optimization", KDD
+    2017, section 3.2.2.
+    """
+
+    def _stops(self, history: CurveHistory, trial: int, level: int) -> bool:
+        curves = history.utilities[:, : level + 1]
+        others = np.isfinite(curves[:, level])
+        others[trial] = False
+        if others.sum() < self.min_trials:
+            return False
+        return bool(curves[trial].max() < np.median(curves[others].mean(axis=1)))
+
+
+class ForecastStopping(EarlyStopping):
+    """Stops a training that will hardly beat the best finished one, by a forecast of its curve.
+
+    The forecast of `forecast_final` is shifted by the mean error that the same forecast would have made for the finished
+    trainings, and its deviation is at least that of those errors. A training stops once the probability to end above
+    the incumbent is below `p`.
+
+    Parameters
+    ----------
+    searcher, min_epochs, min_trials, enough, lift
+        See `EarlyStopping`; at least three reports are seen before a training is judged, whatever `min_epochs`, and
+        `min_trials` are finished.
+    p : float
+        The probability below which a training is given up.
+    """
+
+    def __init__(
+        self,
+        searcher: str | Searcher = "random",
+        *,
+        p: float = 0.05,
+        min_epochs: int | None = None,
+        min_trials: int = 5,
+        enough: int = 6,
+        lift: str | Predictor | None = _LIFT,
+    ) -> None:
+        super().__init__(searcher, min_epochs=min_epochs, min_trials=min_trials, enough=enough, lift=lift)
+        self.p = p
+
+    def _check(self, history: CurveHistory) -> None:
+        super()._check(history)
+        check_number("p", self.p, 0, 1)
+
+    def _stops(self, history: CurveHistory, trial: int, level: int) -> bool:
+        finished = np.flatnonzero(np.isfinite(history.utilities[:, -1]) & (history.endings == Ending.OPEN))
+        if level < 2 or len(finished) < self.min_trials:
+            return False
+        finals = history.utilities[finished, -1]
+        rows = np.append(finished, trial)
+        curves = history.utilities[rows, : level + 1]
+        scale = typical_distance(finals) or float(np.abs(finals).max()) or 1.0
+        mean, std = forecast_final(history.epochs[: level + 1], curves, history.epochs[-1], scale)
+        errors = finals - mean[:-1]
+        forecast = mean[-1] + errors.mean()
+        deviation = max(float(std[-1]), float(np.sqrt(np.mean((errors - errors.mean()) ** 2))), 1e-12)
+        return bool(ndtr((forecast - finals.max()) / deviation) < self.p)
