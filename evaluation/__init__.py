@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from .fidelity_benchmark import FidelityPlan, benchmark_fidelity
+from .fidelity_problem import FidelityProblem
+from .fidelity_replay import FidelityTrajectory, replay_fidelity
 from .forecast_loop import ForecastLoop
 from .forecast_report import ForecastReport
 from .forecasts import Forecast
+from .live_stopping import EarlyStopper
 from .metrics import evaluate
 from .protocol import ComparisonPlan, compare
 from .replay import replay
@@ -17,6 +21,10 @@ from .trajectories import Trajectory
 __all__ = [
     "Comparison",
     "ComparisonPlan",
+    "EarlyStopper",
+    "FidelityPlan",
+    "FidelityProblem",
+    "FidelityTrajectory",
     "Forecast",
     "ForecastLoop",
     "ForecastReport",
@@ -26,7 +34,9 @@ __all__ = [
     "SearchProblem",
     "Trajectory",
     "benchmark",
+    "benchmark_fidelity",
     "compare",
     "evaluate",
     "replay",
+    "replay_fidelity",
 ]

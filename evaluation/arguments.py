@@ -11,15 +11,18 @@ from sklearn.base import clone
 from ..encoders import make_encoder
 from ..errors import InvalidDataError
 from ..predictors import Predictor, make_predictor
-from ..searchers import Searcher, make_searcher
+from ..searchers import Scheduler, Searcher, make_scheduler, make_searcher
 
-T = TypeVar("T", Predictor, Searcher)
+T = TypeVar("T", Predictor, Searcher, Scheduler)
 
 Predictors = Mapping[str, str | Predictor] | Sequence[str | Predictor | tuple[str, str | Predictor]]
 """Names, objects (labelled by their class), `(label, name or object)` pairs, or a mapping from labels."""
 
 Searchers = Mapping[str, str | Searcher] | Sequence[str | Searcher | tuple[str, str | Searcher]]
 """The same of searchers."""
+
+Schedulers = Mapping[str, str | Scheduler] | Sequence[str | Scheduler | tuple[str, str | Scheduler]]
+"""The same of schedulers, whose names are `scheduler[@searcher]`."""
 
 
 def labelled_predictors(predictors: Predictors) -> dict[str, Predictor]:
@@ -52,6 +55,23 @@ def labelled_searchers(searchers: Searchers) -> dict[str, Searcher]:
         If an item is something else, a label comes twice, or there is none.
     """
     return _labelled("searcher", searchers, Searcher, make_searcher)  # type: ignore[type-abstract]
+
+
+def labelled_schedulers(schedulers: Schedulers) -> dict[str, Scheduler]:
+    """Return schedulers by label, copies of those given; their searchers are made here.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no scheduler or searcher of a name.
+    InvalidDataError
+        If an item is something else, a label comes twice, or there is none.
+    """
+    found = _labelled("scheduler", schedulers, Scheduler, make_scheduler)  # type: ignore[type-abstract]
+    for scheduler in found.values():
+        if isinstance(scheduler.searcher, str):
+            scheduler.set_params(searcher=make_searcher(scheduler.searcher))
+    return found
 
 
 def _labelled(kind: str, given: Any, base: type[T], make: Callable[[str], T]) -> dict[str, T]:

@@ -89,9 +89,14 @@ class SearchPlan:
         self.tolerance = tolerance
 
     @property
+    def labels(self) -> list[str]:
+        """What is compared."""
+        return list(self.searchers)
+
+    @property
     def total(self) -> int:
         """The number of runs."""
-        return len(self.problems) * len(self.seeds) * len(self.searchers)
+        return len(self.problems) * len(self.seeds) * len(self.labels)
 
     def replay(self, searcher: str, seed: int, problem: str | None = None) -> Trajectory:
         """Return the trajectory of one run, by the labels of its searcher and problem (the first by default).
@@ -148,7 +153,7 @@ class SearchPlan:
 
     def comparison(self, records: Iterable[Record]) -> SearchComparison:
         """Return records of this plan, in any order, in the order of problems, seeds and searchers."""
-        problems, searchers = list(self.problems), list(self.searchers)
+        problems, searchers = list(self.problems), self.labels
 
         def place(record: Record) -> tuple[int, int, int]:
             return (

@@ -71,7 +71,8 @@ def plot_regret(
         axes.fill_between(positions, low, high, color=colour, alpha=0.13, linewidth=0, step=step)
     _regret_axis(axes, floor)
     unit = f" ({unit_name(first['unit'])})" if first["unit"] else ""
-    axes.set_xlabel("queries" if over == "queries" else f"simulated time ({time_name})")
+    counted = "epochs spent (in full trainings)" if "max_epochs" in first else "queries"
+    axes.set_xlabel(counted if over == "queries" else f"simulated time ({time_name})")
     axes.set_ylabel(f"regret{unit}")
     axes.set_xlim(left=0)
     seeds = len(comparison.runs(comparison.searchers[0], name))

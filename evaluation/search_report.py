@@ -254,6 +254,8 @@ class SearchComparison(Records):
             lines.append("target: no regret")
         if first["workers"] > 1 or first["batch"] > 1:
             lines.append(f"{first['workers']} workers, asked for {first['batch']} at once")
+        if "max_epochs" in first:
+            lines.append(f"@n: after the {first['max_epochs']} epochs of each of n full trainings")
         return "; ".join(lines)
 
     def _pair_table(self, problem: str) -> RichTable:

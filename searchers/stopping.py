@@ -80,7 +80,7 @@ class MedianStopping(EarlyStopping):
 class ForecastStopping(EarlyStopping):
     """Stops a training that will hardly beat the best finished one, by a forecast of its curve.
 
-    The forecast of `forecast_final` is shifted by the mean error that the same forecast would have made for the finished
+    The forecast of `forecast_final` is shifted by the mean error that the same forecast would have made for finished
     trainings, and its deviation is at least that of those errors. A training stops once the probability to end above
     the incumbent is below `p`.
 

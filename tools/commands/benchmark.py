@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ...evaluation import SearchComparison, SearchProblem
+
+P = TypeVar("P", bound="SearchProblem")
 
 
 def benchmark(
@@ -36,7 +38,22 @@ def benchmark(
         list[str] | None,
         typer.Option("--searcher", help="A searcher, repeatable; auto, regularized_evolution and random by default."),
     ] = None,
-    budget: Annotated[int, typer.Option("--budget", "-b", help="Queries of each run.")] = 150,
+    scheduler: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A multi-fidelity scheduler[@searcher], repeatable, beside each --searcher (random) trained to the end: "
+            "regret after the epochs of 1, 2, ... full trainings, on tables with learning curves."
+        ),
+    ] = None,
+    min_epochs: Annotated[int | None, typer.Option(help="The first epoch at which schedulers judge.")] = None,
+    eta: Annotated[float | None, typer.Option(help="Of each rung of halving the best 1 / eta go on.")] = None,
+    resume: Annotated[
+        bool, typer.Option(help="Promoted trainings go on where they were paused, rather than begin anew.")
+    ] = True,
+    budget: Annotated[
+        int | None,
+        typer.Option("--budget", "-b", help="Queries of each run; full trainings' worth of epochs with --scheduler."),
+    ] = None,
     seeds: Annotated[str, typer.Option(help="How many runs; or which, joined by commas ('7,' is seed 7).")] = "30",
     select_metric: Annotated[
         str | None,
@@ -73,19 +90,42 @@ def benchmark(
         --select-metric valid_accuracy --searcher bo --searcher random --jobs -1 --cache runs.jsonl --plot pictures
 
         archcast benchmark -t nasbench_nlp -m wikitext2/test_loss --searcher bo --workers 4 --budget 60
+
+        archcast benchmark -t nasbench_nlp -m wikitext2/valid_loss --scheduler asha --scheduler bohb --searcher bo
+        --min-epochs 3 --eta 3 --budget 20 --workers 4
     """
-    from ...evaluation import SearchPlan
+    from ...evaluation import FidelityPlan, FidelityProblem, SearchPlan, SearchProblem
 
     require_output(output)
-    plan = SearchPlan(
-        [_problem(text, metric, epoch, select_metric) for text in table],
-        searchers=searcher or ["auto", "regularized_evolution", "random"],
-        budget=budget,
-        seeds=seed_list(seeds),
-        batch=batch,
-        workers=workers,
-        tolerance=tolerance,
-    )
+    plan: SearchPlan
+    if scheduler:
+        if batch != 1:
+            raise InvalidDataError(f"--batch must be 1 with --scheduler, which decides one by one, got {batch}")
+        plan = FidelityPlan(
+            [_problem(FidelityProblem, text, metric, epoch, select_metric) for text in table],
+            schedulers=scheduler,
+            searchers=searcher or ["random"],
+            min_epochs=min_epochs,
+            eta=eta,
+            budget=30 if budget is None else budget,
+            seeds=seed_list(seeds),
+            resume=resume,
+            workers=workers,
+            tolerance=tolerance,
+        )
+    else:
+        for option, given in (("--min-epochs", min_epochs), ("--eta", eta), ("--no-resume", None if resume else False)):
+            if given is not None:
+                raise InvalidDataError(f"{option} is for multi-fidelity search: expected --scheduler beside it")
+        plan = SearchPlan(
+            [_problem(SearchProblem, text, metric, epoch, select_metric) for text in table],
+            searchers=searcher or ["auto", "regularized_evolution", "random"],
+            budget=150 if budget is None else budget,
+            seeds=seed_list(seeds),
+            batch=batch,
+            workers=workers,
+            tolerance=tolerance,
+        )
     execute(
         plan,
         jobs=jobs,
@@ -98,10 +138,8 @@ def benchmark(
     )
 
 
-def _problem(text: str, metric: str | None, epoch: int | None, select: str | None) -> SearchProblem:
+def _problem(kind: type[P], text: str, metric: str | None, epoch: int | None, select: str | None) -> P:
     """Return the problem of one `--table`."""
-    from ...evaluation import SearchProblem
-
     table, colon, own = text.rpartition(":")
     if colon and "/" in own and not Path(text).is_file():
         metric, epoch = _metric("--table", own)
@@ -112,7 +150,7 @@ def _problem(text: str, metric: str | None, epoch: int | None, select: str | Non
     selected, at = (None, None) if select is None else _metric("--select-metric", select)
     if selected is not None and "/" not in selected:
         selected = f"{metric.partition('/')[0]}/{selected}"
-    return SearchProblem.of(table, metric, epoch=epoch, select_metric=selected, select_epoch=at)
+    return kind.of(table, metric, epoch=epoch, select_metric=selected, select_epoch=at)
 
 
 def _metric(option: str, text: str) -> tuple[str, int | None]:
