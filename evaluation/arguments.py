@@ -69,8 +69,9 @@ def labelled_schedulers(schedulers: Schedulers) -> dict[str, Scheduler]:
     """
     found = _labelled("scheduler", schedulers, Scheduler, make_scheduler)  # type: ignore[type-abstract]
     for scheduler in found.values():
-        if isinstance(scheduler.searcher, str):
-            scheduler.set_params(searcher=make_searcher(scheduler.searcher))
+        searcher = scheduler.get_params(deep=False).get("searcher")
+        if isinstance(searcher, str):
+            scheduler.set_params(searcher=make_searcher(searcher))
     return found
 
 

@@ -84,9 +84,7 @@ class FidelityProblem(SearchProblem):
     @cached_property
     def digest(self) -> str:
         """The content of the problem, whatever its name."""
-        return content_digest(
-            {"plain": SearchProblem.digest.func(self), "levels": self.levels}, [self.curves, self.elapsed]
-        )
+        return content_digest({"plain": super().digest, "levels": self.levels}, [self.curves, self.elapsed])
 
     def begin(self) -> CurveHistory:
         """Return the history of a multi-fidelity search that has not begun."""
@@ -101,10 +99,10 @@ class FidelityProblem(SearchProblem):
 def _elapsed(table: Table, problem: SearchProblem, levels: tuple[int, ...]) -> NDArray[np.float64]:
     """Return the simulated time from the start to each epoch, `(n, l)`, never decreasing."""
     epochs = np.array(levels, dtype=np.float64)
-    proportional = problem.costs[:, None] * epochs / epochs[-1]
+    proportional: NDArray[np.float64] = problem.costs[:, None] * epochs / epochs[-1]
     cost_metric = table.about["cost_metric"]
     if problem.time_unit == TRAININGS or not set(levels) <= set(table.info(cost_metric).epochs):
         return proportional
     places = [table.info(cost_metric).epochs.index(level) for level in levels]
     measured = np.asarray(table.values(cost_metric, epoch="all"), dtype=np.float64)[:, places]
-    return np.maximum.accumulate(np.where(np.isfinite(measured), measured, proportional), axis=1)
+    return np.asarray(np.maximum.accumulate(np.where(np.isfinite(measured), measured, proportional), axis=1))

@@ -139,16 +139,15 @@ class CurveHistory:
         allowed = History.start(space, pool=pool).pool
         none = Architectures(space, np.zeros((0, space.dimension), dtype=np.int64))
         labels = _checked_epochs(tuple(epochs))
-        empty = np.zeros(0)
         return CurveHistory(
             space,
             labels,
             none,
             np.zeros((0, len(labels))),
-            empty,
-            empty,
+            np.zeros(0, dtype=np.int64),
+            np.zeros(0, dtype=np.int8),
             higher_is_better,
-            allowed,  # type: ignore[arg-type]
+            allowed,
         )
 
     # ---- growing ------------------------------------------------------------------------------------------------
@@ -286,7 +285,9 @@ class CurveHistory:
     @cached_property
     def reached(self) -> NDArray[np.int64]:
         """The epoch that each trial has reached, `(t,)`; 0 before its first report."""
-        return np.array((0, *self.epochs), dtype=np.int64)[np.isfinite(self.curves).sum(axis=1)]
+        labels = np.array((0, *self.epochs), dtype=np.int64)
+        reached: NDArray[np.int64] = labels[np.isfinite(self.curves).sum(axis=1)]
+        return reached
 
     @cached_property
     def running(self) -> NDArray[np.intp]:

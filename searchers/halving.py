@@ -195,7 +195,7 @@ class ASHA(Halving):
     """Asynchronous successive halving: whoever is among the best `1 / eta` of a rung so far goes on at once.
 
     Promotions from the highest rung come first; where there is none, a new trial begins. Failed trials count as the
-    worst of the rung that they were to reach.
+    worst of the rung that they were to reach. When no architecture is left to begin, the best of each rung goes on.
 
     Notes
     -----
@@ -205,16 +205,26 @@ class ASHA(Halving):
 
     def _next(self, history: CurveHistory, seed: int) -> Assignment | None:
         levels = self._levels(history)
+        step = self._promoted(history, levels, least=0)
+        if step is None:
+            step = self._begin(history, history.epochs[levels[0]], seed, self.searcher)
+        if step is None and not len(history.running):
+            step = self._promoted(history, levels, least=1)
+        return step
+
+    def _promoted(self, history: CurveHistory, levels: list[int], least: int) -> Assignment | None:
+        """Return the promotion from the highest rung, of which at least so many may go on."""
         everyone = np.arange(len(history))
         failed = history.endings == Ending.FAILED
         for level, following in reversed(list(pairwise(levels))):
             epoch, further = history.epochs[level], history.epochs[following]
             here = np.isfinite(history.curves[:, level]) | (failed & (history.granted >= epoch))
-            top = best_first(history.utilities[:, level], everyone)[: top_share(int(here.sum()), self.eta)]
+            allowed = max(least, top_share(int(here.sum()), self.eta))
+            top = best_first(history.utilities[:, level], everyone)[:allowed]
             idle = (history.endings[top] == Ending.OPEN) & (history.granted[top] < further)
             for trial in top[idle & (history.reached[top] >= history.granted[top])].tolist():
                 return Assignment(history.architectures[trial : trial + 1], further, trial)
-        return self._begin(history, history.epochs[levels[0]], seed, self.searcher)
+        return None
 
 
 class StoppingASHA(Halving):

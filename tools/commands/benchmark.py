@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -41,7 +42,7 @@ def benchmark(
     scheduler: Annotated[
         list[str] | None,
         typer.Option(
-            help="A multi-fidelity scheduler[@searcher], repeatable, beside each --searcher (random) trained to the end: "
+            help="A multi-fidelity scheduler[@searcher], repeatable, beside each --searcher (random) training fully: "
             "regret after the epochs of 1, 2, ... full trainings, on tables with learning curves."
         ),
     ] = None,
@@ -102,7 +103,7 @@ def benchmark(
         if batch != 1:
             raise InvalidDataError(f"--batch must be 1 with --scheduler, which decides one by one, got {batch}")
         plan = FidelityPlan(
-            [_problem(FidelityProblem, text, metric, epoch, select_metric) for text in table],
+            [_problem(FidelityProblem.of, text, metric, epoch, select_metric) for text in table],
             schedulers=scheduler,
             searchers=searcher or ["random"],
             min_epochs=min_epochs,
@@ -118,7 +119,7 @@ def benchmark(
             if given is not None:
                 raise InvalidDataError(f"{option} is for multi-fidelity search: expected --scheduler beside it")
         plan = SearchPlan(
-            [_problem(SearchProblem, text, metric, epoch, select_metric) for text in table],
+            [_problem(SearchProblem.of, text, metric, epoch, select_metric) for text in table],
             searchers=searcher or ["auto", "regularized_evolution", "random"],
             budget=150 if budget is None else budget,
             seeds=seed_list(seeds),
@@ -138,7 +139,7 @@ def benchmark(
     )
 
 
-def _problem(kind: type[P], text: str, metric: str | None, epoch: int | None, select: str | None) -> P:
+def _problem(of: Callable[..., P], text: str, metric: str | None, epoch: int | None, select: str | None) -> P:
     """Return the problem of one `--table`."""
     table, colon, own = text.rpartition(":")
     if colon and "/" in own and not Path(text).is_file():
@@ -150,7 +151,7 @@ def _problem(kind: type[P], text: str, metric: str | None, epoch: int | None, se
     selected, at = (None, None) if select is None else _metric("--select-metric", select)
     if selected is not None and "/" not in selected:
         selected = f"{metric.partition('/')[0]}/{selected}"
-    return kind.of(table, metric, epoch=epoch, select_metric=selected, select_epoch=at)
+    return of(table, metric, epoch=epoch, select_metric=selected, select_epoch=at)
 
 
 def _metric(option: str, text: str) -> tuple[str, int | None]:
