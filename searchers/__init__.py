@@ -8,6 +8,7 @@ from ..errors import InvalidDataError
 from ..registry import Entry, Registry
 from .base import Searcher
 from .history import History, Status
+from .quantities import Quantity
 
 SEARCHERS = Registry(
     "searcher",
@@ -50,6 +51,14 @@ SEARCHERS = Registry(
         "brp": Entry(".searchers.guided:SuccessiveTopK", "the top of a ranking that is renewed every round"),
         "hybrid": Entry(".searchers.hybrid:HybridEvolution", "evolution proposes, a Gaussian process selects"),
         "tpe": Entry(".searchers.tpe:TPE", "tree-structured Parzen estimator of Optuna (extra: optuna)"),
+        "ehvi": Entry(
+            ".searchers.hypervolume_search:HypervolumeSearch",
+            "several objectives: Gaussian processes, expected hypervolume improvement",
+        ),
+        "parego": Entry(
+            ".searchers.parego:ParEGO", "several objectives: Gaussian process on random scalarisations"
+        ),
+        "nsga2": Entry(".searchers.nsga2:NSGA2", "several objectives: evolution by pymoo's NSGA-II (extra: pymoo)"),
         "auto": Entry(".searchers.bayesian_optimization:BayesianOptimization", "the best overall by measurement"),
     },
 )
@@ -85,4 +94,4 @@ def make_searcher(name: str, **parameters: Any) -> Searcher:
     return searcher
 
 
-__all__ = ["SEARCHERS", "History", "Searcher", "Status", "make_searcher", "register_searcher"]
+__all__ = ["SEARCHERS", "History", "Quantity", "Searcher", "Status", "make_searcher", "register_searcher"]
