@@ -6,6 +6,7 @@ from .forecast_loop import ForecastLoop
 from .forecast_report import ForecastReport
 from .forecasts import Forecast
 from .metrics import evaluate
+from .pareto_problem import ParetoProblem, ParetoTrajectory
 from .protocol import ComparisonPlan, compare
 from .replay import replay
 from .reports import Comparison, Interval
@@ -21,6 +22,8 @@ __all__ = [
     "ForecastLoop",
     "ForecastReport",
     "Interval",
+    "ParetoProblem",
+    "ParetoTrajectory",
     "SearchComparison",
     "SearchPlan",
     "SearchProblem",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,12 +72,16 @@ class Trajectory:
     @property
     def failed(self) -> int:
         """The number of failed queries."""
-        return int(np.isnan(self.selected).sum())
+        return int(np.isnan(self.selected).reshape(len(self), -1).any(axis=1).sum())
 
     @property
     def overhead_seconds(self) -> float:
         """Real seconds that the searcher took in all."""
         return float(self.ask_seconds.sum())
+
+    def details(self) -> dict[str, Any]:
+        """Return what a record of this search holds beyond that of any other; nothing for a single metric."""
+        return {}
 
     def queries_to(self, tolerance: float) -> int | None:
         """Return after how many queries the regret was first at most `tolerance`, or None if it never was.

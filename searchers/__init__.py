@@ -65,6 +65,17 @@ SEARCHERS = Registry(
 register_searcher = SEARCHERS.register
 
 
+def takes_several(name: str) -> bool:
+    """Return whether the searcher of a name takes a history of several objectives and of bounds.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such searcher.
+    """
+    return bool(getattr(SEARCHERS.factory(name), "multi_objective", False))
+
+
 def make_searcher(name: str, **parameters: Any) -> Searcher:
     """Return a searcher by name.
 
@@ -94,4 +105,4 @@ def make_searcher(name: str, **parameters: Any) -> Searcher:
     return searcher
 
 
-__all__ = ["SEARCHERS", "History", "Quantity", "Searcher", "Status", "make_searcher", "register_searcher"]
+__all__ = ["SEARCHERS", "History", "Quantity", "Searcher", "Status", "make_searcher", "register_searcher", "takes_several"]

@@ -134,14 +134,14 @@ class ParetoSurrogate(Surrogate[ParetoForecast]):
         known = [model.scale.to(model.quantity.sign * history.matrix[:, j]) for j, model in enumerate(self._models)]
         told = np.stack([z for z, model in zip(known, self._models, strict=True) if model.quantity.objective], axis=1)
         self._points = told[history.feasible]
-        self._reference = _reference(told[history.finished], self._points, self._objectives)
+        self._reference = _reference(self._points if len(self._points) else told[history.finished], self._objectives)
         if len(history.pending):
             for row in pending.tolist():
                 self._point(row)
 
     def _point(self, row: int) -> None:
         """Take a candidate's forecast for an outcome, unless that would be infeasible."""
-        if all(model.allows_mean(row) for model in self._models):
+        if all(model.allows_mean()[row] for model in self._models):
             self._points = np.concatenate([self._points, [[model.mean[row] for model in self._objectives]]])
 
     def forecast(self) -> ParetoForecast:
@@ -209,9 +209,10 @@ class _Model:
         low, high = (float(self.scale.to(np.array([end]))[0]) if np.isfinite(end) else end for end in ends)
         return low, high
 
-    def allows_mean(self, row: int) -> bool:
+    def allows_mean(self) -> NDArray[np.bool_]:
+        """Return which candidates are forecast to keep the bounds."""
         low, high = self._bounds()
-        return bool(low <= self.mean[row] <= high)
+        return np.asarray((low <= self.mean) & (self.mean <= high))
 
     def log_feasible(self) -> Floats:
         """Return the logarithm of the probability that each candidate keeps the bounds."""
@@ -248,15 +249,14 @@ def exact_values(quantity: Quantity, candidates: Architectures) -> Floats:
     return values  # type: ignore[no-any-return]
 
 
-def _reference(told: Floats, feasible: Floats, models: Sequence[_Model]) -> Floats:
+def _reference(told: Floats, models: Sequence[_Model]) -> Floats:
     """Return where the hypervolume begins, on the surrogates' scales.
 
-    What the quantities say; otherwise a tenth of the range below the worst outcome of a feasible trial, or of any
-    trial while none is feasible.
+    What the quantities say; otherwise a tenth of their range below the worst of the outcomes that are told. The worst
+    of the front would hide what lies beyond its ends while the front is short.
     """
-    seen = feasible if len(feasible) else told
-    worst = seen.min(axis=0)
-    inferred = worst - _MARGIN * np.maximum(seen.max(axis=0) - worst, _CERTAIN)
+    worst = told.min(axis=0)
+    inferred = worst - _MARGIN * np.maximum(told.max(axis=0) - worst, _CERTAIN)
     given = [model.quantity.reference for model in models]
     scaled = [
         found if reference is None else float(model.scale.to(np.array([model.quantity.sign * reference]))[0])
