@@ -60,6 +60,11 @@ class ParetoTrajectory(Trajectory):
         )
 
     @property
+    def failed(self) -> int:
+        """The number of failed queries."""
+        return int(np.isnan(self.selected).any(axis=1).sum())
+
+    @property
     def front_values(self) -> NDArray[np.float64]:
         """The objectives of the front that was found, in their units, `(f, m)`."""
         columns = [j for j, quantity in enumerate(self.quantities) if quantity.objective]
@@ -143,7 +148,9 @@ class ParetoProblem(SearchProblem):
         given = dict(reference or {})
         for name in given:
             if name not in objectives:
-                raise InvalidDataError(f"a reference needs an objective, got {name!r}; objectives are {list(objectives)}")
+                raise InvalidDataError(
+                    f"a reference needs an objective, got {name!r}; objectives are {list(objectives)}"
+                )
         found: list[Quantity] = []
         columns: list[NDArray[np.float64]] = []
         for name in [*objectives, *(name for name in bounds if name not in objectives)]:
@@ -264,9 +271,7 @@ def _utilities(quantities: Sequence[Quantity], values: NDArray[np.float64]) -> N
     return np.where(within[:, None], np.stack(columns, axis=1), np.nan)
 
 
-def _with_references(
-    table: str, told: tuple[Quantity, ...], values: NDArray[np.float64]
-) -> tuple[Quantity, ...]:
+def _with_references(table: str, told: tuple[Quantity, ...], values: NDArray[np.float64]) -> tuple[Quantity, ...]:
     """Return the quantities with a reference for every objective, judged by the table's feasible front."""
     utilities = _utilities(told, values)
     feasible = utilities[np.isfinite(utilities).all(axis=1)]

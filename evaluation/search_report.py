@@ -260,7 +260,9 @@ class SearchComparison(Records):
         seeds = len(self.runs(first["searcher"], problem))
         lines = [f"{seeds} seeds" if seeds > 1 else "One seed"]
         if "hypervolume" in first:
-            points = [f"{name} {value:.6g}" for name, value in zip(first["objectives"], first["reference"], strict=True)]
+            points = [
+                f"{name} {value:.6g}" for name, value in zip(first["objectives"], first["reference"], strict=True)
+            ]
             lines.append(f"hypervolume from {', '.join(points)}, as a share of the table's")
         if first["select_metric"] != first["metric"] or first["select_epoch"] != first["epoch"]:
             epoch = "" if first["select_epoch"] is None else f", epoch {first['select_epoch']}"

@@ -72,7 +72,7 @@ class Trajectory:
     @property
     def failed(self) -> int:
         """The number of failed queries."""
-        return int(np.isnan(self.selected).reshape(len(self), -1).any(axis=1).sum())
+        return int(np.isnan(self.selected).sum())
 
     @property
     def overhead_seconds(self) -> float:

@@ -55,9 +55,7 @@ SEARCHERS = Registry(
             ".searchers.hypervolume_search:HypervolumeSearch",
             "several objectives: Gaussian processes, expected hypervolume improvement",
         ),
-        "parego": Entry(
-            ".searchers.parego:ParEGO", "several objectives: Gaussian process on random scalarisations"
-        ),
+        "parego": Entry(".searchers.parego:ParEGO", "several objectives: Gaussian process on random scalarisations"),
         "nsga2": Entry(".searchers.nsga2:NSGA2", "several objectives: evolution by pymoo's NSGA-II (extra: pymoo)"),
         "auto": Entry(".searchers.bayesian_optimization:BayesianOptimization", "the best overall by measurement"),
     },
@@ -105,4 +103,13 @@ def make_searcher(name: str, **parameters: Any) -> Searcher:
     return searcher
 
 
-__all__ = ["SEARCHERS", "History", "Quantity", "Searcher", "Status", "make_searcher", "register_searcher", "takes_several"]
+__all__ = [
+    "SEARCHERS",
+    "History",
+    "Quantity",
+    "Searcher",
+    "Status",
+    "make_searcher",
+    "register_searcher",
+    "takes_several",
+]

@@ -182,7 +182,7 @@ class History:
             raise InvalidDataError(
                 f"expected {wanted} for each of {len(batch)} architectures, got shape {outcomes.shape}"
             )
-        rows = outcomes.reshape(len(batch), -1)
+        rows = outcomes if self.quantities else outcomes[:, None]
         if np.isinf(rows).any():
             position = int(np.argmax(np.isinf(rows).any(axis=1)))
             raise InvalidDataError(
@@ -260,9 +260,7 @@ class History:
     def first(self, finished: int) -> History:
         """Return the history of the first so many finished trials, without all others."""
         rows = self.finished[:finished]
-        return replace(
-            self, architectures=self.architectures[rows], values=self.values[rows], status=self.status[rows]
-        )
+        return replace(self, architectures=self.architectures[rows], values=self.values[rows], status=self.status[rows])
 
     @cached_property
     def pending(self) -> NDArray[np.intp]:
@@ -308,7 +306,7 @@ class History:
     @cached_property
     def matrix(self) -> NDArray[np.float64]:
         """The values as `(t, q)`, with one column of a single metric."""
-        return self.values.reshape(len(self.architectures), -1) if not self.quantities else self.values
+        return np.asarray(self.values if self.quantities else self.values[:, None])
 
     @cached_property
     def objectives(self) -> NDArray[np.float64]:
@@ -341,7 +339,7 @@ class History:
             "space": self.space.spec,
             "higher_is_better": self.higher_is_better,
             "genotypes": self.architectures.genotypes.tolist(),
-            "values": np.where(np.isnan(self.values), None, self.values.astype(object)).tolist(),
+            "values": _plain(self.values.tolist()),
             "status": self.status.tolist(),
             "pool": None if self.pool is None else self.pool.genotypes.tolist(),
         }
@@ -396,6 +394,11 @@ class History:
             raise
         except (TypeError, ValueError, OverflowError) as error:
             raise InvalidDataError(f"the description of a history is malformed: {error}") from None
+
+
+def _plain(values: list[Any]) -> list[Any]:
+    """Return numbers, or lists of numbers, with None for NaN."""
+    return [_plain(v) if isinstance(v, list) else None if np.isnan(v) else v for v in values]
 
 
 def _batch(space: SearchSpace, rows: Any) -> Architectures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -98,7 +99,7 @@ def free_boxes(front: Floats, reference: Floats) -> tuple[Floats, Floats]:
         return np.array([[max([float(reference[0]), *inside[:, 0].tolist()])]]), np.array([[np.inf]])
     lower, upper = [], []
     levels = [float(reference[-1]), *np.unique(inside[:, -1]).tolist(), np.inf]
-    for low, high in zip(levels, levels[1:], strict=False):
+    for low, high in pairwise(levels):
         above = inside[inside[:, -1] > low][:, :-1]
         inner_lower, inner_upper = free_boxes(above[nondominated(above)], reference[:-1])
         lower.append(np.column_stack([inner_lower, np.full(len(inner_lower), low)]))

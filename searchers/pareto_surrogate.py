@@ -64,7 +64,9 @@ def expected_hypervolume_improvement(forecast: ParetoForecast) -> Floats:
     "Efficient Computation of Expected Hypervolume Improvement Using Box Decomposition Algorithms", 2019.
     """
     lower, upper = free_boxes(forecast.front, forecast.reference)
-    sides = [np.unique(np.concatenate([low, high]), return_inverse=True) for low, high in zip(lower.T, upper.T, strict=True)]
+    sides = [
+        np.unique(np.concatenate([low, high]), return_inverse=True) for low, high in zip(lower.T, upper.T, strict=True)
+    ]
     count, boxes = len(forecast.mean), len(lower)
     result = np.empty(count)
     step = max(1, _AT_ONCE // boxes)

@@ -15,7 +15,12 @@ from archcast.searchers.quantities import parse_bound
 
 SPACE = get_space("nasbench201")
 ABLE = [name for name in SEARCHERS.names() if takes_several(name)]
-QUICK = {"ehvi": {"initial": 6, "pool": 60}, "parego": {"initial": 6, "pool": 60}, "nsga2": {"population": 6}, "tpe": {"initial": 6}}
+QUICK = {
+    "ehvi": {"initial": 6, "pool": 60},
+    "parego": {"initial": 6, "pool": 60},
+    "nsga2": {"population": 6},
+    "tpe": {"initial": 6},
+}
 TWO = (Quantity("score"), Quantity("params", higher_is_better=False, known=True))
 
 
@@ -137,9 +142,7 @@ def test_several_objectives_with_pending_and_failed_trials(name):
 def test_the_mirror_image_has_the_same_answer(name):
     history = history_of(outcomes(SPACE.sample(12, seed=1, canonical=True)), (Quantity("a"), Quantity("b")))
     turned = (Quantity("a", higher_is_better=False), Quantity("b"))
-    mirrored = History(
-        SPACE, history.architectures, history.values * [-1, 1], history.status, quantities=turned
-    )
+    mirrored = History(SPACE, history.architectures, history.values * [-1, 1], history.status, quantities=turned)
     assert build(name).ask(history, 2) == build(name).ask(mirrored, 2)
 
 
