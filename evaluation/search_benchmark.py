@@ -79,8 +79,8 @@ class SearchPlan:
         several = [isinstance(problem, ParetoProblem) for problem in found]
         if any(several) and not all(several):
             raise InvalidDataError(
-                f"problem {found[several.index(False)].label!r} has one metric and {found[several.index(True)].label!r} "
-                "has objectives, expected one kind in a benchmark"
+                f"problem {found[several.index(False)].label!r} has one metric and "
+                f"{found[several.index(True)].label!r} has objectives, expected one kind in a benchmark"
             )
         self.problems = {problem.label: problem for problem in found}
         if len(self.problems) < len(found):

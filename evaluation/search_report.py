@@ -41,8 +41,9 @@ class SearchComparison(Records):
     records : list of dict
         One a run, all with the same keys: `problem`, `table`, `metric`, `epoch`, `searcher`, `seed`, the conditions,
         `queries`, `failed`, `queries_to_target` and `queries_to_optimum` (None if the run did not get there), `best`
-        (the incumbent at the end), what `ParetoTrajectory.details` adds where there are objectives, the lists `regret`, `rows` and `finished` with one entry a query, `time_unit`,
-        `overhead_seconds` and `slowest_ask_seconds`.
+        (the incumbent at the end), the lists `regret`, `rows` and `finished` with one entry a query, `time_unit`,
+        `overhead_seconds` and `slowest_ask_seconds`; and what `ParetoTrajectory.details` adds where there are
+        objectives.
     """
 
     @property

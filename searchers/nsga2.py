@@ -101,7 +101,7 @@ class _Pymoo:
     """What is needed of pymoo."""
 
     def __init__(self) -> None:
-        from pymoo.algorithms.moo.nsga2 import NSGA2 as Algorithm
+        import pymoo.algorithms.moo.nsga2 as algorithms
         from pymoo.core.population import Population
         from pymoo.core.problem import Problem
         from pymoo.core.termination import NoTermination
@@ -109,7 +109,12 @@ class _Pymoo:
         from pymoo.operators.crossover.ux import UniformCrossover
         from pymoo.operators.mutation.rm import ChoiceRandomMutation
 
-        self.NSGA2, self.Population, self.Problem, self.NoTermination = Algorithm, Population, Problem, NoTermination
+        self.NSGA2, self.Population, self.Problem, self.NoTermination = (
+            algorithms.NSGA2,
+            Population,
+            Problem,
+            NoTermination,
+        )
         self.Choice, self.UniformCrossover, self.ChoiceRandomMutation = Choice, UniformCrossover, ChoiceRandomMutation
 
 
