@@ -133,8 +133,11 @@ def _nothing(forecast: Forecast, rng: np.random.Generator) -> NDArray[np.float64
 def scalarised(history: History, weights: NDArray[np.float64], transform: str) -> History:
     """Return the history of the negative augmented Chebyshev distance from the best of each objective.
 
-    Objectives are mapped by `transform` and scaled to `[0, 1]` over the finished trials.
+    Objectives are mapped by `transform` and scaled to `[0, 1]` over the finished trials. A single objective stays as it
+    is.
     """
+    if len(weights) == 1:
+        return history.column([quantity.objective for quantity in history.schema].index(True))
     rows = history.finished
     z = np.stack([Scale(column, transform).to(column) for column in history.objectives[rows].T], axis=1)
     span = np.ptp(z, axis=0)
