@@ -10,6 +10,7 @@ from .forecast_report import ForecastReport
 from .forecasts import Forecast
 from .live_stopping import EarlyStopper
 from .metrics import evaluate
+from .pareto_problem import ParetoProblem, ParetoTrajectory
 from .protocol import ComparisonPlan, compare
 from .replay import replay
 from .reports import Comparison, Interval
@@ -29,6 +30,8 @@ __all__ = [
     "ForecastLoop",
     "ForecastReport",
     "Interval",
+    "ParetoProblem",
+    "ParetoTrajectory",
     "SearchComparison",
     "SearchPlan",
     "SearchProblem",

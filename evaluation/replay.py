@@ -175,32 +175,12 @@ class _Simulation:
         return f"searcher {self.label!r} failed on {run}, after {len(self.history)} queries"
 
     def _trajectory(self, ends: list[tuple[float, int, int]]) -> Trajectory:
-        problem = self.problem
-        rows = np.array([self.row_of[trial] for _, _, trial in ends], dtype=np.intp)
-        selected = problem.selected[rows]
-        incumbents = _incumbents(rows, selected if problem.select_higher else -selected)
-        found = incumbents >= 0
-        return Trajectory(
+        return self.problem.trajectory(
+            np.array([self.row_of[trial] for _, _, trial in ends], dtype=np.intp),
             searcher=self.label,
             seed=self.seed,
-            rows=rows,
-            selected=selected,
-            values=problem.values[rows],
-            incumbents=incumbents,
-            regret=np.where(found, problem.gaps[incumbents], np.nanmax(problem.gaps)),
-            optimal=np.where(found, problem.optimal[incumbents], False),
             started=np.array([self.started[order] for _, order, _ in ends]),
             finished=np.array([end for end, _, _ in ends]),
-            time_unit=problem.time_unit,
             ask_seconds=np.array(self.ask_seconds),
             exhausted=self.exhausted,
         )
-
-
-def _incumbents(rows: NDArray[np.intp], utilities: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the row of the best utility so far, the earliest of equals; -1 while all are NaN."""
-    filled = np.where(np.isnan(utilities), -np.inf, utilities)
-    best = np.maximum.accumulate(filled)
-    improved = filled > np.concatenate([[-np.inf], best[:-1]])
-    last = np.maximum.accumulate(np.where(improved, np.arange(len(rows)), -1))
-    return np.where(last >= 0, rows[last], -1)

@@ -9,17 +9,19 @@ from typing import Any
 from .._version import __version__
 from ..benchmarks_data import Table
 from ..errors import InvalidDataError, SearcherFailedError, UnknownNameError
-from ..searchers import Searcher
+from ..searchers import SEARCHERS, Searcher, takes_several
 from .arguments import Searchers, distinct_integers, labelled_searchers
 from .cache import content_key
+from .pareto_problem import HYPERVOLUME, ParetoProblem
 from .replay import run_search
 from .runs import Job, Progress, Record, collect, iter_jobs
 from .search_problem import SearchProblem, as_problem
 from .search_report import SearchComparison
 from .trajectories import Trajectory
 
-TOLERANCES: Mapping[str, float] = {"%": 0.05, "fraction": 0.0005}
-"""How close to the best of the table counts as found, by the unit of the metric: 0.05 points of accuracy."""
+TOLERANCES: Mapping[str, float] = {"%": 0.05, "fraction": 0.0005, HYPERVOLUME: 0.01}
+"""How close to the best of the table counts as found, by the unit of the metric: 0.05 points of accuracy, or 0.01 of
+the hypervolume."""
 
 Problems = Table | str | Path | SearchProblem | Sequence[Table | str | Path | SearchProblem]
 
@@ -50,7 +52,8 @@ class SearchPlan:
     UnknownNameError
         If a table, a metric, an epoch or a searcher does not exist.
     InvalidDataError
-        If a number is out of range, or a label or a problem comes twice.
+        If a number is out of range, a label or a problem comes twice, problems with one metric and with objectives are
+        mixed, or a searcher takes one metric only and there are objectives.
     """
 
     def __init__(
@@ -73,12 +76,24 @@ class SearchPlan:
         found = [table if isinstance(table, SearchProblem) else as_problem(table, metric, **options) for table in given]
         if not found:
             raise InvalidDataError("expected at least one table to search, got none")
+        several = [isinstance(problem, ParetoProblem) for problem in found]
+        if any(several) and not all(several):
+            raise InvalidDataError(
+                f"problem {found[several.index(False)].label!r} has one metric and "
+                f"{found[several.index(True)].label!r} has objectives, expected one kind in a benchmark"
+            )
         self.problems = {problem.label: problem for problem in found}
         if len(self.problems) < len(found):
             labels = [problem.label for problem in found]
             twice = next(label for label in labels if labels.count(label) > 1)
             raise InvalidDataError(f"problem {twice!r} comes twice")
         self.searchers = labelled_searchers(searchers)
+        for label, searcher in self.searchers.items():
+            if any(several) and not searcher.multi_objective:
+                raise InvalidDataError(
+                    f"searcher {label!r} takes one metric without bounds, got the objectives of {found[0].label!r}; "
+                    f"expected e.g. one of {', '.join(name for name in SEARCHERS.names() if takes_several(name))}"
+                )
         self.seeds = distinct_integers("seeds", range(seeds) if isinstance(seeds, int) else seeds, least=0)
         self.budget, self.batch, self.workers = (
             distinct_integers(name, [value], least=1)[0]
@@ -223,6 +238,7 @@ def _measure(
         "time_unit": found.time_unit,
         "overhead_seconds": found.overhead_seconds,
         "slowest_ask_seconds": float(found.ask_seconds.max()),
+        **found.details(),
     }
 
 

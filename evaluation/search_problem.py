@@ -16,6 +16,7 @@ from ..errors import InvalidDataError
 from ..searchers import History
 from ..spaces import Architectures
 from .cache import content_digest
+from .trajectories import Trajectory
 
 _WHOLE = 200_000
 """Larger spaces are not enumerated to see whether a table holds all of one."""
@@ -121,7 +122,7 @@ class SearchProblem:
                 f"table {source.name!r} has no architecture with values of both {metric!r} and {select!r}"
             )
         values[missing] = selected[missing] = np.nan
-        costs, unit = _costs(source, select_epoch)
+        costs, unit = simulated_costs(source, select_epoch)
         return cls(
             table=source.name,
             metric=metric,
@@ -137,7 +138,7 @@ class SearchProblem:
             values=values,
             costs=costs,
             time_unit=unit,
-            pooled=not _holds_space(source),
+            pooled=not holds_space(source),
         )
 
     @property
@@ -159,12 +160,14 @@ class SearchProblem:
     def digest(self) -> str:
         """The content of the problem, whatever its name."""
         arrays = [self.architectures.genotypes.astype(np.int64), self.selected, self.values, self.costs]
-        description = {
+        return content_digest(self._traits(), arrays)
+
+    def _traits(self) -> dict[str, Any]:
+        return {
             "space": self.architectures.space.spec,
             "directions": [self.higher_is_better, self.select_higher],
             "pooled": self.pooled,
         }
-        return content_digest(description, arrays)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_index"}
@@ -179,6 +182,25 @@ class SearchProblem:
             self.architectures.space,
             higher_is_better=self.select_higher,
             pool=self.architectures if self.pooled else None,
+        )
+
+    def trajectory(self, rows: NDArray[np.intp], **conditions: Any) -> Trajectory:
+        """Return what a search found that queried these rows of the table `(q,)`, in this order.
+
+        `conditions` are the fields of a `Trajectory` that do not follow from the rows.
+        """
+        selected = self.selected[rows]
+        incumbents = _incumbents(rows, selected if self.select_higher else -selected)
+        found = incumbents >= 0
+        return Trajectory(
+            rows=rows,
+            selected=selected,
+            values=self.values[rows],
+            incumbents=incumbents,
+            regret=np.where(found, self.gaps[incumbents], np.nanmax(self.gaps)),
+            optimal=np.where(found, self.optimal[incumbents], False),
+            time_unit=self.time_unit,
+            **conditions,
         )
 
     def rows(self, architectures: Architectures) -> NDArray[np.intp]:
@@ -207,7 +229,16 @@ def as_problem(table: Table | str | Path | SearchProblem, metric: str | None, **
     return SearchProblem.of(table, metric, **options)
 
 
-def _holds_space(table: Table) -> bool:
+def _incumbents(rows: NDArray[np.intp], utilities: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the row of the best utility so far, the earliest of equals; -1 while all are NaN."""
+    filled = np.where(np.isnan(utilities), -np.inf, utilities)
+    best = np.maximum.accumulate(filled)
+    improved = filled > np.concatenate([[-np.inf], best[:-1]])
+    last = np.maximum.accumulate(np.where(improved, np.arange(len(rows)), -1))
+    return np.where(last >= 0, rows[last], -1)
+
+
+def holds_space(table: Table) -> bool:
     """Return whether a table holds every architecture of its space, or a twin of it."""
     size = table.space.size
     if size is None or size > _WHOLE:
@@ -215,7 +246,7 @@ def _holds_space(table: Table) -> bool:
     return size == len(table) or bool(np.isin(table.space.enumerate().keys(), table.canonical_keys).all())
 
 
-def _costs(table: Table, epoch: int | None) -> tuple[NDArray[np.float64], str]:
+def simulated_costs(table: Table, epoch: int | None) -> tuple[NDArray[np.float64], str]:
     """Return the simulated time of a training up to an epoch, and its unit.
 
     Where the table has no costs, all take 1; a single unknown cost is the median of those known.

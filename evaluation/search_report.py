@@ -42,7 +42,8 @@ class SearchComparison(Records):
         One a run, all with the same keys: `problem`, `table`, `metric`, `epoch`, `searcher`, `seed`, the conditions,
         `queries`, `failed`, `queries_to_target` and `queries_to_optimum` (None if the run did not get there), `best`
         (the incumbent at the end), the lists `regret`, `rows` and `finished` with one entry a query, `time_unit`,
-        `overhead_seconds` and `slowest_ask_seconds`.
+        `overhead_seconds` and `slowest_ask_seconds`; and what `ParetoTrajectory.details` adds where there are
+        objectives.
     """
 
     @property
@@ -89,6 +90,20 @@ class SearchComparison(Records):
         """
         rows = [np.asarray(record["regret"], dtype=np.float64) for record in self.runs(searcher, problem)]
         return np.stack([np.pad(row, (0, self.budget - len(row)), mode="edge") for row in rows])
+
+    def hypervolumes(self, searcher: str, problem: str | None = None) -> NDArray[np.float64]:
+        """Return the hypervolume after each query, `(seeds, budget)`, as a share of what the table allows.
+
+        Errors as `runs`.
+
+        Raises
+        ------
+        InvalidDataError
+            If the searches had a single metric.
+        """
+        if "hypervolume" not in self.records[0]:
+            raise InvalidDataError("searches for a single metric have no hypervolume, expected objectives")
+        return 1.0 - self.regrets(searcher, problem)
 
     def regrets_at_times(
         self, searcher: str, times: NDArray[np.float64], problem: str | None = None
@@ -245,6 +260,11 @@ class SearchComparison(Records):
     def _caption(self, problem: str, first: dict[str, Any]) -> str:
         seeds = len(self.runs(first["searcher"], problem))
         lines = [f"{seeds} seeds" if seeds > 1 else "One seed"]
+        if "hypervolume" in first:
+            points = [
+                f"{name} {value:.6g}" for name, value in zip(first["objectives"], first["reference"], strict=True)
+            ]
+            lines.append(f"hypervolume from {', '.join(points)}, as a share of the table's")
         if first["select_metric"] != first["metric"] or first["select_epoch"] != first["epoch"]:
             epoch = "" if first["select_epoch"] is None else f", epoch {first['select_epoch']}"
             lines.append(f"incumbents are selected by {first['select_metric']}{epoch}")

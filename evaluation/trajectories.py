@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -77,6 +78,10 @@ class Trajectory:
     def overhead_seconds(self) -> float:
         """Real seconds that the searcher took in all."""
         return float(self.ask_seconds.sum())
+
+    def details(self) -> dict[str, Any]:
+        """Return what a record of this search holds beyond that of any other; nothing for a single metric."""
+        return {}
 
     def queries_to(self, tolerance: float) -> int | None:
         """Return after how many queries the regret was first at most `tolerance`, or None if it never was.

@@ -9,6 +9,7 @@ from ..registry import Entry, Registry
 from .base import Searcher
 from .curve_history import CurveHistory
 from .history import History, Status
+from .quantities import Quantity
 from .scheduler import Scheduler
 
 SEARCHERS = Registry(
@@ -52,10 +53,27 @@ SEARCHERS = Registry(
         "brp": Entry(".searchers.guided:SuccessiveTopK", "the top of a ranking that is renewed every round"),
         "hybrid": Entry(".searchers.hybrid:HybridEvolution", "evolution proposes, a Gaussian process selects"),
         "tpe": Entry(".searchers.tpe:TPE", "tree-structured Parzen estimator of Optuna (extra: optuna)"),
+        "ehvi": Entry(
+            ".searchers.hypervolume_search:HypervolumeSearch",
+            "several objectives: Gaussian processes, expected hypervolume improvement",
+        ),
+        "parego": Entry(".searchers.parego:ParEGO", "several objectives: Gaussian process on random scalarisations"),
+        "nsga2": Entry(".searchers.nsga2:NSGA2", "several objectives: evolution by pymoo's NSGA-II (extra: pymoo)"),
         "auto": Entry(".searchers.bayesian_optimization:BayesianOptimization", "the best overall by measurement"),
     },
 )
 register_searcher = SEARCHERS.register
+
+
+def takes_several(name: str) -> bool:
+    """Return whether the searcher of a name takes a history of several objectives and of bounds.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such searcher.
+    """
+    return bool(getattr(SEARCHERS.factory(name), "multi_objective", False))
 
 
 def make_searcher(name: str, **parameters: Any) -> Searcher:
@@ -143,6 +161,7 @@ __all__ = [
     "SEARCHERS",
     "CurveHistory",
     "History",
+    "Quantity",
     "Scheduler",
     "Searcher",
     "Status",
@@ -150,4 +169,5 @@ __all__ = [
     "make_searcher",
     "register_scheduler",
     "register_searcher",
+    "takes_several",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,8 @@ class Forecast:
     draw: Callable[[np.random.Generator], Floats]
 
 
-Acquisition: TypeAlias = Callable[[Forecast, np.random.Generator], Floats]
+ForecastT = TypeVar("ForecastT")
+Acquisition: TypeAlias = Callable[[ForecastT, np.random.Generator], Floats]
 
 
 def expected_improvement(forecast: Forecast, rng: np.random.Generator) -> Floats:
@@ -154,7 +155,7 @@ def _quantile_of_maximum(mean: Floats, std: Floats, level: float) -> float:
     return 0.5 * (low + high)
 
 
-ACQUISITIONS: Mapping[str, Acquisition] = {
+ACQUISITIONS: Mapping[str, Acquisition[Forecast]] = {
     "ei": expected_improvement,
     "log_ei": log_expected_improvement,
     "ucb": upper_confidence_bound,

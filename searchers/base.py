@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -21,7 +21,14 @@ class Searcher(BaseEstimator, ABC):  # type: ignore[misc]
     and a search resumes exactly from a stored history.
 
     Subclasses implement `_propose`, and check their parameters there.
+
+    Attributes
+    ----------
+    multi_objective : bool
+        Whether the searcher takes a history of several quantities: objectives, and bounds that are to be kept.
     """
+
+    multi_objective: ClassVar[bool] = False
 
     def ask(self, history: History, n: int = 1, seed: int = 0) -> Architectures:
         """Return the next architectures to train.
@@ -46,11 +53,17 @@ class Searcher(BaseEstimator, ABC):  # type: ignore[misc]
         ExhaustedSpaceError
             If there is none left at all.
         InvalidDataError
-            If `n` is not a positive integer, `seed` is negative, or a parameter of the searcher is out of range.
+            If `n` is not a positive integer, `seed` is negative, a parameter of the searcher is out of range, or the
+            history has several quantities and the searcher is not `multi_objective`.
         """
         for name, value, least in (("n", n, 1), ("seed", seed, 0)):
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
                 raise InvalidDataError(f"{name} must be an integer of at least {least}, got {value!r}")
+        if history.quantities and not self.multi_objective:
+            raise InvalidDataError(
+                f"searcher {type(self).__name__} takes one metric without bounds, got a history of "
+                f"{', '.join(quantity.name for quantity in history.quantities)}; expected a multi-objective searcher"
+            )
         proposed = self._propose(history, int(n), np.random.default_rng((int(seed), len(history))))
         if not len(proposed):
             what = "pool" if history.pool is not None else "space"

@@ -14,7 +14,7 @@ from ..errors import InvalidDataError
 from ..predictors import Predictor
 from ..predictors.targets import TRANSFORMS
 from ..spaces import Architectures
-from .acquisition import ACQUISITIONS, Acquisition
+from .acquisition import ACQUISITIONS, Acquisition, Forecast, ForecastT
 from .base import Searcher, check_choice, check_number
 from .candidates import candidate_set, first_new, is_whole, random_new
 from .feasibility import log_success
@@ -63,7 +63,7 @@ class BayesianOptimization(Searcher):
     def __init__(
         self,
         predictor: str | Predictor = "gp",
-        acquisition: str | Acquisition = "log_ei",
+        acquisition: str | Acquisition[Forecast] = "log_ei",
         *,
         acquisition_options: Mapping[str, Any] | None = None,
         initial: int = 5,
@@ -79,12 +79,15 @@ class BayesianOptimization(Searcher):
         self.refit = refit
         self.pool = pool
 
-    def _check(self) -> tuple[Predictor, Acquisition]:
+    def _check(self) -> tuple[Predictor, Acquisition[Any]]:
+        self._check_model()
+        return new_predictor(self.predictor), acquisition_of(self.acquisition, self.acquisition_options)
+
+    def _check_model(self) -> None:
         check_number("initial", self.initial, 1, integer=True)
         check_number("refit", self.refit, 0)
         check_number("pool", self.pool, 1, integer=True)
         check_choice("target_transform", self.target_transform, tuple(TRANSFORMS))
-        return new_predictor(self.predictor), acquisition_of(self.acquisition, self.acquisition_options)
 
     def _propose(self, history: History, n: int, rng: np.random.Generator) -> Architectures:
         predictor, acquisition = self._check()
@@ -102,11 +105,11 @@ class BayesianOptimization(Searcher):
             shown = shown[rows]
         surrogate = self._surrogate(predictor, history, shown, keep=len(rows) == len(candidates.representatives))
         allowed = np.isin(rows, free)
-        chosen = select(surrogate, acquisition, log_success(history, shown), allowed, n, rng)
+        chosen = select(surrogate, acquisition, self._log_feasible(history, shown), allowed, n, rng)
         return candidates.members(rows[chosen], rng)
 
     def _from_large_space(
-        self, predictor: Predictor, acquisition: Acquisition, history: History, n: int, rng: np.random.Generator
+        self, predictor: Predictor, acquisition: Acquisition[Any], history: History, n: int, rng: np.random.Generator
     ) -> Architectures:
         """Maximise the acquisition over samples and mutants, then also over the neighbours of the best found."""
         pool = promising_pool(history, max(self.pool, 2 * n), rng)
@@ -114,18 +117,22 @@ class BayesianOptimization(Searcher):
             if not len(pool):
                 return pool
             surrogate = self._surrogate(predictor, history, pool)
-            scores = acquisition(surrogate.forecast(), rng) + log_success(history, pool)
+            scores = acquisition(surrogate.forecast(), rng) + self._log_feasible(history, pool)
             best = np.argsort(-scores, kind="stable")[:_CLIMBERS]
             near = history.space.neighbors(pool[best])[0]
             joined = Architectures.concatenate([pool, near[rng.permutation(len(near))[: self.pool]]])
             pool = first_new(joined, joined.keys(), history, len(joined))
         surrogate = self._surrogate(predictor, history, pool)
         everything = np.ones(len(pool), dtype=np.bool_)
-        return pool[select(surrogate, acquisition, log_success(history, pool), everything, n, rng)]
+        return pool[select(surrogate, acquisition, self._log_feasible(history, pool), everything, n, rng)]
+
+    def _log_feasible(self, history: History, candidates: Architectures) -> NDArray[np.float64]:
+        """Return the logarithm of the probability that each candidate can be used at all, `(m,)`."""
+        return log_success(history, candidates)
 
     def _surrogate(
         self, predictor: Predictor, history: History, candidates: Architectures, *, keep: bool = False
-    ) -> Surrogate:
+    ) -> Surrogate[Any]:
         return surrogate_of(predictor, history, candidates, self.target_transform, refit=self.refit, keep=keep)
 
 
@@ -137,7 +144,7 @@ def surrogate_of(
     *,
     refit: float = 0.1,
     keep: bool = False,
-) -> Surrogate:
+) -> Surrogate[Forecast]:
     """Return the predictor as a surrogate: a Gaussian process in closed form, any other by training it."""
     if suits(predictor):
         return GaussianSurrogate(predictor, history, candidates, transform, refit=refit, keep=keep)
@@ -145,8 +152,8 @@ def surrogate_of(
 
 
 def select(
-    surrogate: Surrogate,
-    acquisition: Acquisition,
+    surrogate: Surrogate[ForecastT],
+    acquisition: Acquisition[ForecastT],
     log_feasible: NDArray[np.float64],
     allowed: NDArray[np.bool_],
     n: int,
@@ -168,7 +175,9 @@ def select(
     return np.array(chosen, dtype=np.intp)
 
 
-def acquisition_of(acquisition: str | Acquisition, options: Mapping[str, Any] | None = None) -> Acquisition:
+def acquisition_of(
+    acquisition: str | Acquisition[Forecast], options: Mapping[str, Any] | None = None
+) -> Acquisition[Forecast]:
     """Return an acquisition function by name, or the given one, with further arguments bound.
 
     Raises

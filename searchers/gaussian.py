@@ -25,7 +25,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 _STATIONARY = ("matern32", "matern52", "rbf")
 _JOINT = 1000
-_POSTERIORS = ContentCache(3)
+_POSTERIORS = ContentCache(6)
 
 
 def suits(predictor: Predictor) -> bool:
@@ -137,7 +137,7 @@ class _Room:
         return target
 
 
-class GaussianSurrogate(Surrogate):
+class GaussianSurrogate(Surrogate[Forecast]):
     """An exact Gaussian process on features that are scaled by the space.
 
     Hyperparameters are learned from the first finished trials, and anew whenever their number has grown by a given

@@ -26,6 +26,8 @@ class GridSearch(Searcher):
     Roberts, "The Unreasonable Effectiveness of Quasirandom Sequences", 2018: the generalised golden ratio.
     """
 
+    multi_objective = True
+
     def _propose(self, history: History, n: int, rng: np.random.Generator) -> Architectures:
         if is_whole(history):
             candidates = candidate_set(history)

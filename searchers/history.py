@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from typing import Any
@@ -15,8 +15,11 @@ from ..errors import ArchcastError, InvalidArchitectureError, InvalidDataError
 from ..spaces import Architectures, SearchSpace
 from ..spaces.base import ArchitecturesLike
 from ..spaces.hashing import row_keys
+from .pareto import nondominated
+from .quantities import Quantity, check_quantities
 
 _FORMAT = 1
+_FORMAT_OF_SEVERAL = 2
 
 
 class Status(IntEnum):
@@ -43,14 +46,17 @@ class History:
         Where architectures come from.
     architectures : Architectures, `(t,)`
         One a trial.
-    values : float64 array `(t,)`
+    values : float64 array `(t,)`, or `(t, q)` with quantities
         The metric of each finished trial, NaN for all others.
     status : int8 array `(t,)`
         A `Status` each.
     higher_is_better : bool
-        The direction of the metric.
+        The direction of the metric; quantities bring their own.
     pool : Architectures, optional
         Where only these may be proposed, e.g. because a table holds no others.
+    quantities : sequence of Quantity
+        The columns of `values` where a training tells several numbers: objectives, of which one at least, and what is
+        only to stay within bounds. Searchers that are not `multi_objective` do not take such a history.
 
     Raises
     ------
@@ -76,6 +82,7 @@ class History:
     status: NDArray[np.int8]
     higher_is_better: bool = True
     pool: Architectures | None = None
+    quantities: tuple[Quantity, ...] = ()
 
     def __post_init__(self) -> None:
         self.space.architectures(self.architectures)
@@ -85,17 +92,21 @@ class History:
             array = np.array(getattr(self, name), dtype=dtype)
             array.setflags(write=False)
             object.__setattr__(self, name, array)
+        if self.quantities:
+            object.__setattr__(self, "quantities", check_quantities(self.quantities))
         trials = len(self.architectures)
-        if self.values.shape != (trials,) or self.status.shape != (trials,):
+        if self.values.shape != self._shape(trials) or self.status.shape != (trials,):
+            of = f" of {len(self.quantities)} quantities" if self.quantities else ""
             raise InvalidDataError(
-                f"a history of {trials} architectures needs as many values and statuses, "
+                f"a history of {trials} architectures needs as many values{of} and statuses, "
                 f"got shapes {self.values.shape} and {self.status.shape}"
             )
         known = np.isin(self.status, [int(status) for status in Status])
         if not known.all():
             trial = int(np.argmin(known))
             raise InvalidDataError(f"the status of trial {trial} must be 0, 1 or 2, got {int(self.status[trial])}")
-        fits = np.where(self.status == Status.FINISHED, np.isfinite(self.values), np.isnan(self.values))
+        rows = self.matrix
+        fits = np.where(self.status == Status.FINISHED, np.isfinite(rows).all(axis=1), np.isnan(rows).all(axis=1))
         if not fits.all():
             trial = int(np.argmin(fits))
             raise InvalidDataError(
@@ -103,8 +114,17 @@ class History:
                 "expected a finite value for a finished trial, and NaN for any other"
             )
 
+    def _shape(self, trials: int) -> tuple[int, ...]:
+        return (trials, len(self.quantities)) if self.quantities else (trials,)
+
     @staticmethod
-    def start(space: SearchSpace, *, higher_is_better: bool = True, pool: ArchitecturesLike | None = None) -> History:
+    def start(
+        space: SearchSpace,
+        *,
+        higher_is_better: bool = True,
+        pool: ArchitecturesLike | None = None,
+        quantities: Sequence[Quantity] = (),
+    ) -> History:
         """Return a history without trials.
 
         Raises
@@ -112,13 +132,15 @@ class History:
         InvalidArchitectureError
             If the pool belongs to another space.
         InvalidDataError
-            If the pool is empty.
+            If the pool is empty, or there are quantities and no objective.
         """
         allowed = None if pool is None else space.architectures(pool)
         if allowed is not None and not len(allowed):
             raise InvalidDataError("a pool must hold at least one architecture, got none")
         none = Architectures(space, np.zeros((0, space.dimension), dtype=np.int64))
-        return History(space, none, np.zeros(0), np.zeros(0, dtype=np.int8), higher_is_better, allowed)
+        told = tuple(quantities)
+        values = np.zeros((0, len(told))) if told else np.zeros(0)
+        return History(space, none, values, np.zeros(0, dtype=np.int8), higher_is_better, allowed, told)
 
     # ---- growing ------------------------------------------------------------------------------------------------
 
@@ -131,7 +153,8 @@ class History:
             If an architecture is malformed or belongs to another space.
         """
         batch = self.space.architectures(architectures)
-        return self._extended(batch, np.full(len(batch), np.nan), np.full(len(batch), Status.PENDING, dtype=np.int8))
+        pending = np.full(len(batch), Status.PENDING, dtype=np.int8)
+        return self._extended(batch, np.full(self._shape(len(batch)), np.nan), pending)
 
     def tell(self, architectures: ArchitecturesLike, values: ArrayLike) -> History:
         """Return this history with the outcomes of trials.
@@ -142,7 +165,7 @@ class History:
         Parameters
         ----------
         architectures : Architectures, or anything that describes them, `(n,)`
-        values : array `(n,)`
+        values : array `(n,)`, or `(n, q)` with quantities
             The metric; NaN says that a training failed.
 
         Raises
@@ -154,17 +177,21 @@ class History:
         """
         batch = self.space.architectures(architectures)
         outcomes = _numbers(values)
-        if outcomes.shape != (len(batch),):
+        if outcomes.shape != self._shape(len(batch)):
+            wanted = f"{len(self.quantities)} values" if self.quantities else "one value"
             raise InvalidDataError(
-                f"expected one value for each of {len(batch)} architectures, got shape {outcomes.shape}"
+                f"expected {wanted} for each of {len(batch)} architectures, got shape {outcomes.shape}"
             )
-        if np.isinf(outcomes).any():
-            position = int(np.argmax(np.isinf(outcomes)))
+        rows = outcomes if self.quantities else outcomes[:, None]
+        if np.isinf(rows).any():
+            position = int(np.argmax(np.isinf(rows).any(axis=1)))
             raise InvalidDataError(
                 f"the value of architecture {position} must be finite, or NaN for a failed training, "
                 f"got {outcomes[position]}"
             )
-        told = np.where(np.isnan(outcomes), np.int8(Status.FAILED), np.int8(Status.FINISHED)).astype(np.int8)
+        lost = np.isnan(rows).any(axis=1)
+        outcomes[lost] = np.nan
+        told = np.where(lost, np.int8(Status.FAILED), np.int8(Status.FINISHED)).astype(np.int8)
         waiting: dict[int, list[int]] = {}
         for trial in np.flatnonzero(self.status == Status.PENDING)[::-1].tolist():
             waiting.setdefault(int(self._row_keys[trial]), []).append(trial)
@@ -173,21 +200,17 @@ class History:
         matched = row >= 0
         new_values, new_status = self.values.copy(), self.status.copy()
         new_values[row[matched]], new_status[row[matched]] = outcomes[matched], told[matched]
-        updated = History(
-            self.space, self.architectures, new_values, new_status, self.higher_is_better, self.pool
-        )._with_keys(self)
+        updated = replace(self, values=new_values, status=new_status)._with_keys(self)
         if matched.all():
             return updated
         return updated._extended(batch[~matched], outcomes[~matched], told[~matched])
 
     def _extended(self, batch: Architectures, values: NDArray[np.float64], status: NDArray[np.int8]) -> History:
-        longer = History(
-            self.space,
-            Architectures.concatenate([self.architectures, batch]),
-            np.concatenate([self.values, values]),
-            np.concatenate([self.status, status]),
-            self.higher_is_better,
-            self.pool,
+        longer = replace(
+            self,
+            architectures=Architectures.concatenate([self.architectures, batch]),
+            values=np.concatenate([self.values, values]),
+            status=np.concatenate([self.status, status]),
         )
         longer.__dict__["keys"] = np.concatenate([self.keys, batch.keys()])
         return longer
@@ -210,7 +233,7 @@ class History:
         return self.to_dict() == other.to_dict()
 
     def __hash__(self) -> int:
-        return hash((self.architectures, self.status.tobytes(), self.higher_is_better))
+        return hash((self.architectures, self.status.tobytes(), self.higher_is_better, self.quantities))
 
     def __repr__(self) -> str:
         counts = [f"{int((self.status == status).sum())} {status.name.lower()}" for status in Status]
@@ -237,14 +260,7 @@ class History:
     def first(self, finished: int) -> History:
         """Return the history of the first so many finished trials, without all others."""
         rows = self.finished[:finished]
-        return History(
-            self.space,
-            self.architectures[rows],
-            self.values[rows],
-            self.status[rows],
-            self.higher_is_better,
-            self.pool,
-        )
+        return replace(self, architectures=self.architectures[rows], values=self.values[rows], status=self.status[rows])
 
     @cached_property
     def pending(self) -> NDArray[np.intp]:
@@ -258,28 +274,79 @@ class History:
 
     @cached_property
     def utilities(self) -> NDArray[np.float64]:
-        """The values, signed so that higher is better, `(t,)`; NaN where there is none."""
+        """The values, signed so that higher is better, `(t,)`; NaN where there is none.
+
+        With quantities, those of the objectives: `(t, m)`.
+        """
+        if self.quantities:
+            return self.objectives
         return self.values if self.higher_is_better else -self.values
 
     def best(self) -> int | None:
-        """Return the index of the best finished trial, the earliest of equals, or None if none is finished."""
+        """Return the index of the best finished trial, the earliest of equals, or None if none is finished.
+
+        Raises
+        ------
+        InvalidDataError
+            If the history has quantities: then there is a `front`, and no best.
+        """
+        if self.quantities:
+            raise InvalidDataError("a history of several quantities has a front, and no best trial")
         if not len(self.finished):
             return None
         return int(self.finished[np.argmax(self.utilities[self.finished])])
+
+    # ---- several quantities -------------------------------------------------------------------------------------
+
+    @cached_property
+    def schema(self) -> tuple[Quantity, ...]:
+        """What each column of `matrix` means; the single metric is an objective."""
+        return self.quantities or (Quantity("value", self.higher_is_better),)
+
+    @cached_property
+    def matrix(self) -> NDArray[np.float64]:
+        """The values as `(t, q)`, with one column of a single metric."""
+        return np.asarray(self.values if self.quantities else self.values[:, None])
+
+    @cached_property
+    def objectives(self) -> NDArray[np.float64]:
+        """The values of the objectives, signed so that higher is better, `(t, m)`; NaN where there is none."""
+        columns = [j for j, quantity in enumerate(self.schema) if quantity.objective]
+        return self.matrix[:, columns] * np.array([self.schema[j].sign for j in columns])
+
+    @cached_property
+    def feasible(self) -> NDArray[np.bool_]:
+        """Which trials are finished and within all bounds, `(t,)`."""
+        within = [quantity.allows(column) for quantity, column in zip(self.schema, self.matrix.T, strict=True)]
+        return np.asarray(np.all(within, axis=0) & (self.status == Status.FINISHED))
+
+    def front(self) -> NDArray[np.intp]:
+        """Return the indices of the feasible trials that no other one dominates, the earliest of equals, in order."""
+        rows = np.flatnonzero(self.feasible)
+        return rows[nondominated(self.objectives[rows])]
+
+    def column(self, j: int) -> History:
+        """Return the history of one quantity alone, as a single metric."""
+        higher = self.schema[j].higher_is_better
+        return replace(self, values=self.matrix[:, j], higher_is_better=higher, quantities=())._with_keys(self)
 
     # ---- storing ------------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able description from which `from_dict` makes an equal history."""
-        return {
+        described = {
             "format": _FORMAT,
             "space": self.space.spec,
             "higher_is_better": self.higher_is_better,
             "genotypes": self.architectures.genotypes.tolist(),
-            "values": [None if np.isnan(value) else value for value in self.values.tolist()],
+            "values": _plain(self.values.tolist()),
             "status": self.status.tolist(),
             "pool": None if self.pool is None else self.pool.genotypes.tolist(),
         }
+        if self.quantities:
+            several = [quantity.to_dict() for quantity in self.quantities]
+            described |= {"format": _FORMAT_OF_SEVERAL, "quantities": several}
+        return described
 
     @staticmethod
     def from_dict(data: Mapping[str, Any], *, space: SearchSpace | None = None) -> History:
@@ -300,7 +367,7 @@ class History:
         """
         from ..spaces import space_from_spec
 
-        if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
+        if not isinstance(data, Mapping) or data.get("format") not in (_FORMAT, _FORMAT_OF_SEVERAL):
             shown = data.get("format") if isinstance(data, Mapping) else type(data).__name__
             raise InvalidDataError(f"expected the description of a history in format {_FORMAT}, got {shown!r}")
         try:
@@ -309,13 +376,17 @@ class History:
             elif space.spec != data["space"]:
                 raise InvalidDataError(f"expected a history of space {space.spec}, got one of {data['space']}")
             pool = data["pool"]
+            several = data["quantities"] if data["format"] == _FORMAT_OF_SEVERAL else []
+            quantities = tuple(Quantity.from_dict(described) for described in several)
+            values = np.array(data["values"], dtype=object).astype(np.float64)  # None becomes NaN
             return History(
                 space,
                 batch_of(space, data["genotypes"]),
-                np.array([np.nan if value is None else value for value in data["values"]], dtype=np.float64),
+                values.reshape(-1, len(quantities)) if quantities else values,
                 np.array(data["status"], dtype=np.int8),
                 bool(data["higher_is_better"]),
                 None if pool is None else batch_of(space, pool),
+                quantities,
             )
         except KeyError as error:
             raise InvalidDataError(f"the description of a history lacks {error.args[0]!r}") from None
@@ -323,6 +394,11 @@ class History:
             raise
         except (TypeError, ValueError, OverflowError) as error:
             raise InvalidDataError(f"the description of a history is malformed: {error}") from None
+
+
+def _plain(values: list[Any]) -> list[Any]:
+    """Return numbers, or lists of numbers, with None for NaN."""
+    return [_plain(v) if isinstance(v, list) else None if np.isnan(v) else v for v in values]
 
 
 def batch_of(space: SearchSpace, rows: Any) -> Architectures:
@@ -337,6 +413,6 @@ def batch_of(space: SearchSpace, rows: Any) -> Architectures:
 
 def _numbers(values: ArrayLike) -> NDArray[np.float64]:
     try:
-        return np.atleast_1d(np.asarray(values, dtype=np.float64))
+        return np.atleast_1d(np.array(values, dtype=np.float64))
     except (TypeError, ValueError) as error:
         raise InvalidDataError(f"values must be numbers: {error}") from None

@@ -7,7 +7,7 @@ import numpy as np
 from ..predictors import Predictor
 from ..predictors.targets import TRANSFORMS
 from ..spaces import Architectures
-from .acquisition import Acquisition
+from .acquisition import Acquisition, Forecast
 from .base import Searcher, check_choice, check_number
 from .bayesian_optimization import acquisition_of, select, surrogate_of
 from .candidates import random_new
@@ -47,7 +47,7 @@ class HybridEvolution(Searcher):
     def __init__(
         self,
         predictor: str | Predictor = "gp",
-        acquisition: str | Acquisition = "log_ei",
+        acquisition: str | Acquisition[Forecast] = "log_ei",
         *,
         initial: int = 10,
         population: int = 20,

@@ -13,6 +13,7 @@ from ..spaces import Architectures
 from .base import integer_seed
 from .candidates import candidate_set, first_new, random_new
 from .history import History
+from .pareto import crowding, front_numbers
 
 Breed: TypeAlias = Callable[[int, int], Architectures]
 """Makes so many children, in the given round of trying; they may be twins of each other or of trials."""
@@ -57,7 +58,15 @@ def mutants(parents: Architectures, rng: np.random.Generator, attempt: int = 0) 
 
 
 def ranked(history: History) -> NDArray[np.intp]:
-    """Return the finished trials, best first, the earlier of equals first."""
+    """Return the finished trials, best first, the earlier of equals first.
+
+    With several quantities: the feasible ones first, front by front, and in each the lonelier first.
+    """
+    if history.quantities:
+        points, feasible = history.objectives[history.finished], history.feasible[history.finished]
+        order = np.lexsort((-crowding(points), front_numbers(points), ~feasible))
+        best_first: NDArray[np.intp] = history.finished[order]
+        return best_first
     return history.finished[np.argsort(-history.utilities[history.finished], kind="stable")]
 
 

@@ -18,5 +18,7 @@ class RandomSearch(Searcher):
     Li and Talwalkar, "Random Search and Reproducibility for Neural Architecture Search", UAI 2019.
     """
 
+    multi_objective = True
+
     def _propose(self, history: History, n: int, rng: np.random.Generator) -> Architectures:
         return random_new(history, n, rng)

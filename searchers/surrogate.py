@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,9 @@ from sklearn.base import clone
 
 from ..errors import InvalidDataError
 from ..predictors import Predictor, make_predictor
-from ..predictors.targets import TargetTransforms
+from ..predictors.targets import TRANSFORMS
 from ..spaces import Architectures
-from .acquisition import Forecast
+from .acquisition import Forecast, ForecastT
 from .features import SpaceEncoder
 from .history import History
 
@@ -23,11 +23,11 @@ Floats: TypeAlias = NDArray[np.float64]
 _KEPT_FITS = 64
 
 
-class Surrogate(ABC):
+class Surrogate(ABC, Generic[ForecastT]):
     """A model of the finished trials that forecasts a fixed set of candidates, on the scale of `targets`."""
 
     @abstractmethod
-    def forecast(self) -> Forecast:
+    def forecast(self) -> ForecastT:
         """Return the forecast of all candidates."""
 
     @abstractmethod
@@ -45,8 +45,30 @@ def training_set(history: History, transform: str, trials: int | None = None) ->
     best of few is no outlier, and the worst of many does not flatten the top.
     """
     rows = history.finished[:trials]
-    z = TargetTransforms(transform, 1).fit_transform(history.utilities[rows][:, None])[:, 0]
-    return history.architectures[rows], np.asarray((z - z.mean()) / z.std())
+    known = history.utilities[rows]
+    return history.architectures[rows], Scale(known, transform).to(known)
+
+
+class Scale:
+    """The map from utilities to targets of mean 0 and deviation 1; none for utilities that are all equal.
+
+    Parameters
+    ----------
+    utilities : float64 array `(n,)`
+        What it is learned from.
+    transform : str
+        One of `archcast.predictors.targets.TRANSFORMS`.
+    """
+
+    def __init__(self, utilities: Floats, transform: str) -> None:
+        constant = bool((utilities == utilities[0]).all())
+        self._map = TRANSFORMS["none" if constant else transform]().fit(utilities)
+        z = self._map.transform(utilities)
+        self._shift, self._spread = (0.0, 1.0) if constant else (float(z.mean()), float(z.std()))
+
+    def to(self, utilities: Floats) -> Floats:
+        """Return utilities as targets, any shape."""
+        return np.asarray((self._map.transform(utilities) - self._shift) / self._spread)
 
 
 def is_informative(history: History) -> bool:
@@ -120,7 +142,7 @@ def fitted_to(predictor: Predictor, architectures: Architectures, z: Floats) -> 
     return fitted  # type: ignore[no-any-return]
 
 
-class PredictorSurrogate(Surrogate):
+class PredictorSurrogate(Surrogate[Forecast]):
     """Any predictor as a surrogate. Believing trains it anew.
 
     Parameters

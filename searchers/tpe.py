@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     import optuna
 
 
+_CONSTRAINTS = "constraints"
+"""Where Optuna looks for the constraints of a trial."""
+
+
 class TPE(Searcher):
     """Optuna's tree-structured Parzen estimator, with one categorical parameter per gene.
+
+    With several objectives its multi-objective form; bounds are told as constraints.
 
     The history is told to a fresh study in every call: finished trials with their value, pending ones as running, and
     failed ones as failed. What it proposes that is invalid, or was trained already, is replaced: by a mutant of the
@@ -39,8 +45,11 @@ class TPE(Searcher):
     Notes
     -----
     Bergstra, Bardenet, Bengio and Kegl, "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011. Falkner, Klein
-    and Hutter, "BOHB", ICML 2018, for the multivariate form.
+    and Hutter, "BOHB", ICML 2018, for the multivariate form. Ozaki, Tanigaki, Watanabe, Nomura and Onishi,
+    "Multiobjective Tree-Structured Parzen Estimator", Journal of Artificial Intelligence Research 2022.
     """
+
+    multi_objective = True
 
     def __init__(self, initial: int = 10, *, multivariate: bool = True, candidates: int = 24) -> None:
         self.initial = initial
@@ -73,18 +82,22 @@ class TPE(Searcher):
     def _study(self, optuna: Any, history: History, seed: int) -> tuple[optuna.Study, dict[str, Any]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            warnings.simplefilter("ignore", FutureWarning)
             sampler = optuna.samplers.TPESampler(
                 multivariate=self.multivariate,
                 n_startup_trials=0,
                 n_ei_candidates=self.candidates,
                 constant_liar=True,
                 seed=seed,
+                # Later versions read the constraints of trials themselves, and call this deprecated.
+                constraints_func=_violations if any(quantity.bounded for quantity in history.schema) else None,
             )
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             study = optuna.create_study(
-                direction="maximize" if history.higher_is_better else "minimize", sampler=sampler
+                directions=["maximize" if q.higher_is_better else "minimize" for q in history.schema if q.objective],
+                sampler=sampler,
             )
         finally:
             optuna.logging.set_verbosity(verbosity)
@@ -97,20 +110,29 @@ class TPE(Searcher):
             Status.FINISHED: optuna.trial.TrialState.COMPLETE,
             Status.FAILED: optuna.trial.TrialState.FAIL,
         }
+        told = history.matrix[:, [j for j, quantity in enumerate(history.schema) if quantity.objective]]
+        bounded = [j for j, quantity in enumerate(history.schema) if quantity.bounded]
+        violations = [history.schema[j].violations(history.matrix[:, j]).tolist() for j in bounded]
+        rows = zip(history.architectures.genotypes.tolist(), told.tolist(), history.status.tolist(), strict=True)
         trials = []
-        for genotype, value, status in zip(
-            history.architectures.genotypes.tolist(), history.values.tolist(), history.status.tolist(), strict=True
-        ):
+        for number, (genotype, values, status) in enumerate(rows):
+            done = status == Status.FINISHED
             trials.append(
                 optuna.trial.create_trial(
                     state=states[Status(status)],
-                    value=value if status == Status.FINISHED else None,
+                    values=values if done else None,
+                    system_attrs={_CONSTRAINTS: [found[number] for found in violations]} if done and bounded else {},
                     params={f"gene{j}": gene for j, gene in enumerate(genotype)},
                     distributions=choices,
                 )
             )
         study.add_trials(trials)
         return study, choices
+
+
+def _violations(trial: optuna.trial.FrozenTrial) -> list[float]:
+    found: list[float] = trial.system_attrs[_CONSTRAINTS]
+    return found
 
 
 def _import_optuna() -> Any:

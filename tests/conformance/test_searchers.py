@@ -21,6 +21,9 @@ QUICK = {
     "npenas": {"initial": 6, "round": 5, "candidates": 30, "predictor": "knn@operations"},
     "brp": {"initial": 6, "round": 5, "pool": 100},
     "hybrid": {"initial": 6, "population": 8, "children": 30},
+    "nsga2": {"population": 6},
+    "ehvi": {"initial": 6, "pool": 60},
+    "parego": {"initial": 6, "pool": 60},
     **{name: {"initial": 6} for name in ("umda", "pbil", "tree_eda", "tpe")},
     **{name: {"initial": 6, "pool": 60} for name in NAMES if name == "auto" or name.startswith("bo")},
 }

@@ -111,7 +111,7 @@ GOOD = History.start(SPACE).tell(ARCHS[:2], [1.0, 2.0]).to_dict()
         (lambda: History(SPACE, ARCHS[:1], np.array([np.nan]), np.array([1])), InvalidDataError, "trial 0 is finished"),
         (lambda: History.from_dict({}), InvalidDataError, "format 1, got None"),
         (lambda: History.from_dict([]), InvalidDataError, "format 1, got 'list'"),
-        (lambda: History.from_dict({**GOOD, "format": 2}), InvalidDataError, "got 2"),
+        (lambda: History.from_dict({**GOOD, "format": 3}), InvalidDataError, "got 3"),
         (lambda: History.from_dict({"format": 1, "space": SPACE.spec}), InvalidDataError, "lacks 'pool'"),
         (lambda: History.from_dict(GOOD, space=OTHER.space), InvalidDataError, "expected a history of space"),
         (lambda: History.from_dict({**GOOD, "values": [1.0, "x"]}), InvalidDataError, "malformed"),

@@ -80,6 +80,46 @@ def test_the_incumbent_may_be_selected_by_validation():
     assert "no metric 'proteins/valid_accuracy'" in str(result.exception)
 
 
+def test_several_objectives_under_a_constraint(tmp_path):
+    aims = ["--objective", "cifar10/test_accuracy@200", "--objective", "params", "--constraint", "flops<=1e8"]
+    usual = ["-t", "nasbench201", *aims, "--reference", "params=1.2e6", "--searcher", "random", "-b", "12"]
+    result = run(*usual, "--seeds", "2", "--json", "--plot", str(tmp_path), "--output", str(tmp_path / "runs.csv"))
+    assert result.exit_code == 0
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [record["seed"] for record in records] == [0, 1]
+    for record in records:
+        assert len(record["hypervolume"]) == len(record["regret"]) == 12
+        assert record["constraints"] == ["flops<=1e+08"]
+        assert record["reference"][1] == 1.2e6
+        assert set(record["front"]) <= set(record["rows"])
+    names = {path.name.partition("_nasbench201")[0] for path in tmp_path.glob("*.png")}
+    assert names == {"hypervolume", "front", "regret"}
+    shown = run("-t", "nasbench201", *aims, "--searcher", "random", "-b", "5", "--seeds", "2").stdout
+    assert "median regret in hypervolume" in " ".join(shown.split())
+    alone = run(*USUAL, "--constraint", "params<=5e5", "--searcher", "random", "-b", "5", "--seeds", "1", "--json")
+    assert json.loads(alone.stdout)["objectives"] == ["cifar10/test_accuracy@200"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--objective", "params", "--searcher", "bo"], "searcher 'bo' takes one metric without bounds"),
+        (["--objective", "params", "-m", "cifar10/test_accuracy"], "expected --objective or a metric, got both"),
+        (["--constraint", "params<=1e6"], "expected --objective or --metric to say what to search for"),
+        (["--objective", "params", "--constraint", "params<1e6"], "must read NAME<=VALUE"),
+        (["--objective", "params", "--reference", "params"], "--reference must read NAME=VALUE, got 'params'"),
+        (["--objective", "params", "--select-metric", "valid_accuracy"], "--select-metric goes with one metric"),
+        (["--objective", "taste"], "does not know 'taste' of an architecture, expected 'params' or 'flops'"),
+        (["--objective", "params", "--constraint", "params<=1"], "no architecture with values that are feasible"),
+    ],
+)
+def test_bad_objectives(arguments, message):
+    result = run("-t", "nasbench201", "--searcher", "random", "--json", *arguments)
+    assert isinstance(result.exception, InvalidDataError)
+    assert message in str(result.exception)
+    assert result.stdout == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

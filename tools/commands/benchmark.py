@@ -35,9 +35,33 @@ def benchmark(
         typer.Option("--metric", "-m", help="What is searched for in tables without a metric of their own."),
     ] = None,
     epoch: Annotated[int | None, typer.Option(help="The epoch of --metric; the last if left out.")] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--objective",
+            help="METRIC[@EPOCH], params or flops, repeatable instead of --metric: what is searched for at once, in "
+            "the directions of the table.",
+        ),
+    ] = None,
+    constraint: Annotated[
+        list[str] | None,
+        typer.Option("--constraint", help="'NAME<=VALUE' or 'NAME>=VALUE', repeatable, of a name as for --objective."),
+    ] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reference",
+            help="NAME=VALUE, repeatable: where the hypervolume of an objective begins, told to searchers; a tenth of "
+            "the range of the table's front below its worst if left out.",
+        ),
+    ] = None,
     searcher: Annotated[
         list[str] | None,
-        typer.Option("--searcher", help="A searcher, repeatable; auto, regularized_evolution and random by default."),
+        typer.Option(
+            "--searcher",
+            help="A searcher, repeatable; auto, regularized_evolution and random by default, ehvi, parego and random "
+            "for several objectives or constraints.",
+        ),
     ] = None,
     scheduler: Annotated[
         list[str] | None,
@@ -82,6 +106,9 @@ def benchmark(
     Pictures: regret over queries for each table, and over simulated time where costs are known or several workers
     train; the critical-difference diagram.
 
+    With --objective or --constraint regret is the share of the hypervolume of the table's feasible Pareto front that
+    is missing; each run also gives the hypervolume after 1, 2, ... queries and its front, and pictures show both.
+
     Examples:
 
         archcast benchmark --table nasbench201 --metric cifar10/test_accuracy --epoch 200 --searcher auto
@@ -89,6 +116,9 @@ def benchmark(
 
         archcast benchmark -t nasbench201:cifar10/test_accuracy@12 -t nasbench_graph_cora:cora/test_accuracy
         --select-metric valid_accuracy --searcher bo --searcher random --jobs -1 --cache runs.jsonl --plot pictures
+
+        archcast benchmark -t accel_nasbench --objective imagenet/top1 --objective a100/throughput
+        --constraint 'model/parameters<=6' --searcher ehvi --searcher nsga2 --searcher tpe --budget 100 --seeds 20
 
         archcast benchmark -t nasbench_nlp -m wikitext2/test_loss --searcher bo --workers 4 --budget 60
 
@@ -100,6 +130,8 @@ def benchmark(
     require_output(output)
     plan: SearchPlan
     if scheduler:
+        if objective or constraint or reference:
+            raise InvalidDataError("--scheduler searches for one metric, expected no --objective and no --constraint")
         if batch != 1:
             raise InvalidDataError(f"--batch must be 1 with --scheduler, which decides one by one, got {batch}")
         plan = FidelityPlan(
@@ -118,9 +150,20 @@ def benchmark(
         for option, given in (("--min-epochs", min_epochs), ("--eta", eta), ("--no-resume", None if resume else False)):
             if given is not None:
                 raise InvalidDataError(f"{option} is for multi-fidelity search: expected --scheduler beside it")
+        problems: list[SearchProblem]
+        if objective or constraint or reference:
+            if select_metric is not None:
+                raise InvalidDataError("--select-metric goes with one metric, expected none beside objectives")
+            aims = objective or []
+            start = _references(reference or [])
+            problems = [_pareto_problem(text, metric, epoch, aims, constraint or [], start) for text in table]
+            usual = ["ehvi", "parego", "random"]
+        else:
+            problems = [_problem(SearchProblem.of, text, metric, epoch, select_metric) for text in table]
+            usual = ["auto", "regularized_evolution", "random"]
         plan = SearchPlan(
-            [_problem(SearchProblem.of, text, metric, epoch, select_metric) for text in table],
-            searchers=searcher or ["auto", "regularized_evolution", "random"],
+            problems,
+            searchers=searcher or usual,
             budget=150 if budget is None else budget,
             seeds=seed_list(seeds),
             batch=batch,
@@ -141,17 +184,59 @@ def benchmark(
 
 def _problem(of: Callable[..., P], text: str, metric: str | None, epoch: int | None, select: str | None) -> P:
     """Return the problem of one `--table`."""
-    table, colon, own = text.rpartition(":")
-    if colon and "/" in own and not Path(text).is_file():
+    table, own = _table(text)
+    if own is not None:
         metric, epoch = _metric("--table", own)
-    else:
-        table = text
     if metric is None:
         raise InvalidDataError(f"expected --metric, or --table {text}:METRIC[@EPOCH], to say what to search for")
     selected, at = (None, None) if select is None else _metric("--select-metric", select)
     if selected is not None and "/" not in selected:
         selected = f"{metric.partition('/')[0]}/{selected}"
     return of(table, metric, epoch=epoch, select_metric=selected, select_epoch=at)
+
+
+def _pareto_problem(
+    text: str,
+    metric: str | None,
+    epoch: int | None,
+    objectives: list[str],
+    constraints: list[str],
+    reference: dict[str, float],
+) -> SearchProblem:
+    """Return the problem of one `--table` with objectives, or with constraints on its only metric."""
+    from ...evaluation import ParetoProblem
+
+    table, own = _table(text)
+    if objectives and (metric is not None or own is not None):
+        raise InvalidDataError(f"expected --objective or a metric, got both: {own or metric!r} and {objectives[0]!r}")
+    if not objectives:
+        alone = own or (metric if metric is None or epoch is None else f"{metric}@{epoch}")
+        if alone is None:
+            raise InvalidDataError(f"expected --objective or --metric to say what to search for in {text!r}")
+        objectives = [alone]
+    return ParetoProblem.of(table, objectives, constraints=constraints, reference=reference)
+
+
+def _table(text: str) -> tuple[str, str | None]:
+    """Return the table and the metric of its own, if any, of `TABLE[:METRIC[@EPOCH]]`."""
+    table, colon, own = text.rpartition(":")
+    if colon and "/" in own and not Path(text).is_file():
+        return table, own
+    return text, None
+
+
+def _references(texts: list[str]) -> dict[str, float]:
+    """Return the values of `NAME=VALUE` by name."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.rpartition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip():
+            raise InvalidDataError(f"--reference must read NAME=VALUE, got {text!r}")
+    return found
 
 
 def _metric(option: str, text: str) -> tuple[str, int | None]:
@@ -165,10 +250,15 @@ def _metric(option: str, text: str) -> tuple[str, int | None]:
 
 
 def _draw(comparison: SearchComparison) -> dict[str, Figure]:
+    from ...evaluation.pareto_plots import plot_front, plot_hypervolume
     from ...evaluation.search_plots import plot_ranks, plot_regret
 
     figures = {}
     for problem in comparison.problems:
+        if "hypervolume" in comparison.records[0]:
+            figures[f"hypervolume_{problem}"] = plot_hypervolume(comparison, problem)
+            if len(comparison.records[0]["objectives"]) == 2:
+                figures[f"front_{problem}"] = plot_front(comparison, problem)
         figures[f"regret_{problem}"] = plot_regret(comparison, problem)
         run = comparison.runs(comparison.searchers[0], problem)[0]
         if run["time_unit"] == "s" or run["workers"] > 1:  # else it is the same picture
