@@ -312,7 +312,7 @@ class History:
     def objectives(self) -> NDArray[np.float64]:
         """The values of the objectives, signed so that higher is better, `(t, m)`; NaN where there is none."""
         columns = [j for j, quantity in enumerate(self.schema) if quantity.objective]
-        return self.matrix[:, columns] * np.array([self.schema[j].sign for j in columns])
+        return np.asarray(self.matrix[:, columns] * np.array([self.schema[j].sign for j in columns]))
 
     @cached_property
     def feasible(self) -> NDArray[np.bool_]:
