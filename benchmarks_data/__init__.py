@@ -44,6 +44,11 @@ TABLES = Registry(
         "nasbench_nlp": Entry(
             _SHIPPED, "NAS-Bench-NLP: learning curves of 277 recurrent cells on WikiText-2", {"name": "nasbench_nlp"}
         ),
+        "mnist1d_nasbench201": Entry(
+            _SHIPPED,
+            "6,466 NAS-Bench-201 cells on MNIST-1D, trained by archcast, with learning curves",
+            {"name": "mnist1d_nasbench201"},
+        ),
     },
 )
 register_table = TABLES.register

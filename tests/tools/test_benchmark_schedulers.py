@@ -68,6 +68,7 @@ def test_epochs_that_are_separate_trainings():
         (["--scheduler", "asha", "--scheduler", "asha"], InvalidDataError, "scheduler 'asha' comes twice"),
         (["--scheduler", "asha", "-t", "accel_nasbench:imagenet/top1"], InvalidDataError, "has no learning curves"),
         (["--scheduler", "asha", "-m", "model/parameters"], InvalidDataError, "has no learning curves"),
+        (["--scheduler", "asha", "--objective", "wikitext2/valid_loss"], InvalidDataError, "searches for one metric"),
         (["--min-epochs", "3"], InvalidDataError, "--min-epochs is for multi-fidelity search"),
         (["--eta", "3"], InvalidDataError, "--eta is for multi-fidelity search"),
         (["--no-resume"], InvalidDataError, "--no-resume is for multi-fidelity search"),
