@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -73,26 +73,6 @@ PatienceOption = Annotated[float, typer.Option(help="Seconds for which a storage
 ReportOption = Annotated[
     Path | None, typer.Option("--report", help="Write a report at the end: .html, .md or .json.", dir_okay=False)
 ]
-
-
-def values(option: str, texts: Sequence[str] | None) -> dict[str, Any]:
-    """Return `NAME=VALUE` options as a mapping; values are JSON, or else text.
-
-    Raises
-    ------
-    InvalidDataError
-        If one has no equals sign.
-    """
-    found = {}
-    for text in texts or []:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise InvalidDataError(f"expected {option} NAME=VALUE, got {text!r}")
-        try:
-            found[name] = json_module.loads(value)
-        except json_module.JSONDecodeError:
-            found[name] = value
-    return found
 
 
 def notify(text: str) -> None:

@@ -25,8 +25,8 @@ from .live import (
     notify,
     train,
     trainer_of,
-    values,
 )
+from .trainings import named_values
 
 
 def search(
@@ -103,7 +103,7 @@ def search(
     trainer, task_name, settings = trainer_of(command, task, recipe)
     if recipe is None and is_stored(study, storage):
         settings = None  # that of the study
-    options = values("--searcher-option", searcher_option)
+    options = named_values("--searcher-option", searcher_option)
     opened = open_study(
         study,
         storage,
@@ -115,7 +115,7 @@ def search(
         recipe=settings,
         fidelity=None if epochs is None else Fidelity(epochs=epochs),
         seed=seed,
-        pruner=pruner_spec(pruner, values("--pruner-option", pruner_option)),
+        pruner=pruner_spec(pruner, named_values("--pruner-option", pruner_option)),
         cost_metric=cost_metric,
         heartbeat=heartbeat,
         grace=grace,

@@ -27,9 +27,9 @@ from .live import (
     notify,
     train,
     trainer_of,
-    values,
 )
 from .outputs import Format, print_json, print_records, require_suffix, require_writable
+from .trainings import named_values
 
 if TYPE_CHECKING:
     from ...evaluation import SearchProblem
@@ -192,7 +192,9 @@ def export(
     require_writable(target)
     study = _open(name, storage)
     if suffix in (".h5", ".hdf5"):
-        study.to_table(target, directions={key: str(value) for key, value in values("--direction", direction).items()})
+        study.to_table(
+            target, directions={key: str(value) for key, value in named_values("--direction", direction).items()}
+        )
     elif suffix == ".jsonl":
         write_whole(target, _records(study).encode())
     elif suffix == ".csv":
