@@ -75,6 +75,22 @@ def labelled_schedulers(schedulers: Schedulers) -> dict[str, Scheduler]:
     return found
 
 
+def metric_at_epoch(what: str, text: str) -> tuple[str, int | None]:
+    """Return the metric and the epoch of `METRIC[@EPOCH]`.
+
+    Raises
+    ------
+    InvalidDataError
+        If something else than an integer follows the `@`; the message begins with `what`.
+    """
+    metric, at, epoch = text.rpartition("@")
+    if not at:
+        return text, None
+    if not epoch.isdecimal():
+        raise InvalidDataError(f"{what} must name an integer epoch after '@', got {text!r}")
+    return metric, int(epoch)
+
+
 def _labelled(kind: str, given: Any, base: type[T], make: Callable[[str], T]) -> dict[str, T]:
     if isinstance(given, (str, base)):
         given = [given]

@@ -16,6 +16,7 @@ from ..errors import InvalidDataError
 from ..searchers import History, Quantity
 from ..searchers.pareto import hypervolume, hypervolume_curve, nondominated
 from ..searchers.quantities import check_quantities, parse_bound
+from .arguments import metric_at_epoch
 from .search_problem import SearchProblem, holds_space, simulated_costs
 from .trajectories import Trajectory
 
@@ -256,12 +257,8 @@ def _quantity(table: Table, name: str) -> tuple[Quantity, NDArray[np.float64]]:
     if "/" not in name:
         quantity = Quantity(name, higher_is_better=False, known=True)
         return quantity, quantity.exact(table.architectures).copy()
-    metric, at, text = name.rpartition("@")
-    if not at:
-        metric = name
-    elif not text.isdecimal():
-        raise InvalidDataError(f"an objective must name an integer epoch after '@', got {name!r}")
-    values = np.array(table.values(metric, epoch=int(text) if at else None), dtype=np.float64)
+    metric, epoch = metric_at_epoch("an objective", name)
+    values = np.array(table.values(metric, epoch=epoch), dtype=np.float64)
     return Quantity(name, higher_is_better=table.is_higher_better(metric)), values
 
 

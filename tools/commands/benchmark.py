@@ -184,12 +184,14 @@ def benchmark(
 
 def _problem(of: Callable[..., P], text: str, metric: str | None, epoch: int | None, select: str | None) -> P:
     """Return the problem of one `--table`."""
+    from ...evaluation.arguments import metric_at_epoch
+
     table, own = _table(text)
     if own is not None:
-        metric, epoch = _metric("--table", own)
+        metric, epoch = metric_at_epoch("--table", own)
     if metric is None:
         raise InvalidDataError(f"expected --metric, or --table {text}:METRIC[@EPOCH], to say what to search for")
-    selected, at = (None, None) if select is None else _metric("--select-metric", select)
+    selected, at = (None, None) if select is None else metric_at_epoch("--select-metric", select)
     if selected is not None and "/" not in selected:
         selected = f"{metric.partition('/')[0]}/{selected}"
     return of(table, metric, epoch=epoch, select_metric=selected, select_epoch=at)
@@ -237,16 +239,6 @@ def _references(texts: list[str]) -> dict[str, float]:
         if not equals or not name.strip():
             raise InvalidDataError(f"--reference must read NAME=VALUE, got {text!r}")
     return found
-
-
-def _metric(option: str, text: str) -> tuple[str, int | None]:
-    """Return the metric and the epoch of `METRIC[@EPOCH]`."""
-    metric, at, epoch = text.rpartition("@")
-    if not at:
-        return text, None
-    if not epoch.isdecimal():
-        raise InvalidDataError(f"{option} must name an integer epoch after '@', got {text!r}")
-    return metric, int(epoch)
 
 
 def _draw(comparison: SearchComparison) -> dict[str, Figure]:

@@ -137,7 +137,7 @@ def forecast(
     )
     with (
         Journal(journal) if journal is not None else nullcontext() as book,
-        executor_of(training.trainer, workers, ray) as executor,
+        executor_of(training.trainer, workers if workers > 1 else None, ray) as executor,
     ):
         report = loop.run(executor, book, timeout=timeout, on_trained=None if json else _say)
     _deliver(report, None if truth is None else _standing(report, truth), output, plot, json)
@@ -163,15 +163,13 @@ def _standing(report: ForecastReport, truth: tuple[Any, str, int | None]) -> Sta
 
 def _truth(text: str, space: SearchSpace) -> tuple[Any, str, int | None]:
     from ...benchmarks_data import load_table
+    from ...evaluation.arguments import metric_at_epoch
 
     name, colon, metric = text.rpartition(":")
     if not colon or "/" not in metric:
         raise InvalidDataError(f"expected --table TABLE:METRIC[@EPOCH], got {text!r}")
-    metric, at, epoch = metric.partition("@")
-    if at and not epoch.isdecimal():
-        raise InvalidDataError(f"--table must name an integer epoch after '@', got {text!r}")
+    metric, wanted = metric_at_epoch("--table", metric)
     source = load_table(name)
-    wanted = int(epoch) if at else None
     source.values(metric, epoch=wanted)
     if source.space.name != space.name:
         raise InvalidDataError(f"--table {name} holds space {source.space.name!r}, expected {space.name!r}")

@@ -15,11 +15,11 @@ import typer
 
 from ...errors import InvalidDataError, UnknownNameError
 from .outputs import plain, require_suffix, require_writable
-from .trainings import training_of
+from .trainings import executor_of, training_of
 
 if TYPE_CHECKING:
     from ...studies import Study, Trial
-    from ...trainers import Executor, TrainingRecord
+    from ...trainers import TrainingRecord
     from ...trainers.external import Trainer
 
 COMMAND = "archcast:command"
@@ -160,7 +160,7 @@ def train(
             now = next(candidate for candidate in study.candidates() if candidate.first.number == trial.root)
             show(_json_line(now.last) if json else _line(now.last))
 
-        with _executor(trainer, workers, ray) as executor:
+        with executor_of(trainer, workers, ray) as executor:
             study.run(
                 trainer,
                 trainings=trainings,
@@ -177,17 +177,6 @@ def train(
         print(report, file=sys.stderr)
     if not json:
         _print_end(study, len(seen))
-
-
-def _executor(trainer: Trainer, workers: int | None, ray: str | None) -> Executor:
-    """Return where trainings run."""
-    from ...trainers import InProcess, ProcessPool, RayExecutor, ShellTrainer
-
-    if ray is not None:
-        return RayExecutor(None if ray == "local" else ray, workers)
-    if workers in (None, 1) and isinstance(trainer, ShellTrainer):  # whose trainings are processes anyway
-        return InProcess()
-    return ProcessPool(workers or 1)
 
 
 def _print_end(study: Study, trained: int) -> None:

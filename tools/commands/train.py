@@ -168,7 +168,7 @@ def train(
             print(f"{journal}: has {len(requests) - len(missing)} of {len(requests)} trainings", file=sys.stderr)
         with (
             _progress(len(requests), len(requests) - len(missing)) as show,
-            executor_of(trainer, workers, ray) as executor,
+            executor_of(trainer, workers if workers > 1 else None, ray) as executor,
         ):
             for record in stream(requests, trainer, executor, book, timeout=timeout, on_epoch=show.epoch):
                 show.record(record)

@@ -244,12 +244,12 @@ def seeds_of(text: str) -> list[int]:
     return seeds
 
 
-def executor_of(trainer: Trainer, workers: int, ray: str | None) -> Executor:
-    """Return where trainings run."""
+def executor_of(trainer: Trainer, workers: int | None, ray: str | None) -> Executor:
+    """Return where trainings run; without a number of workers one trains, or on Ray what the cluster has room for."""
     from ...trainers import InProcess, ProcessPool, RayExecutor, ShellTrainer
 
     if ray is not None:
-        return RayExecutor(None if ray == "local" else ray, workers if workers > 1 else None)
-    if workers == 1 and isinstance(trainer, ShellTrainer):  # whose trainings are processes anyway
+        return RayExecutor(None if ray == "local" else ray, workers)
+    if workers in (None, 1) and isinstance(trainer, ShellTrainer):  # whose trainings are processes anyway
         return InProcess()
-    return ProcessPool(workers)
+    return ProcessPool(workers or 1)
