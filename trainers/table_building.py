@@ -109,9 +109,8 @@ def write_plan(plan: TablePlan, target: str | Path, journal: Journal, scores: di
     InvalidDataError
         If it has nothing.
     """
-    place = {tuple(row): number for number, row in enumerate(plan.architectures.genotypes.tolist())}
-    keys = {request.key for request in plan.requests(range(len(place)), range(len(plan.parts)))}
-    records = [record for record in journal.records() if record.key in keys]
+    place = plan.positions
+    records = [record for record in journal.records() if plan.includes(record)]
     records.sort(key=lambda record: place[record.genotype])
     if not records:
         raise InvalidDataError(f"journal {str(journal.path)!r} has no training of table {plan.name!r}")

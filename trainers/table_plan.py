@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidDataError
 from ..spaces import Architectures, SearchSpace, get_space
 from .recipe import Recipe
-from .records import Fidelity
+from .records import Fidelity, TrainingRecord
 from .requests import TrainingRequest
 from .tasks import Task, make_task
 from .torch_trainer import TorchTrainer
@@ -103,6 +103,26 @@ class TablePlan:
         for part in parts:
             if not 0 <= part < len(self.parts):
                 raise InvalidDataError(f"table {self.name!r} has parts 0..{len(self.parts) - 1}, got {part}")
+
+    def includes(self, record: TrainingRecord) -> bool:
+        """Return whether a training is one of those that `requests` asks for."""
+        return (
+            record.task == self.made_task.name
+            and record.space == self.search_space.spec
+            and record.warm_start is None
+            and tuple(record.genotype) in self.positions
+            and any(
+                record.seed in part.seeds
+                and record.fidelity == part.fidelity
+                and record.recipe == part.recipe.to_dict()
+                for part in self.parts
+            )
+        )
+
+    @cached_property
+    def positions(self) -> dict[tuple[int, ...], int]:
+        """The position in `architectures` of each genotype."""
+        return {tuple(row): number for number, row in enumerate(self.architectures.genotypes.tolist())}
 
     def order(self) -> NDArray[np.intp]:
         """Return all rows in the order in which they are trained: random, so that a part of a table is a sample."""
