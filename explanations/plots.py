@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidDataError
-from ..evaluation.plots import PALETTE, new_figure
+from ..evaluation.plots import PALETTE, new_figure, styled
 from .attribution import Attribution
 from .dependence import PartialDependence
 from .edits import Edits, GeneEffects
@@ -20,9 +20,11 @@ from .words import choice_text, gene_title, native_spans
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
-_LINE = 78
+_WIDTH, _BAR = 7.4, 0.27
+"""Inches of a figure, and of a bar."""
+_LINE = 92
 """Characters of native notation in a line."""
 _CELLS = 14
 """Cells of a heat map are labelled up to so many choices."""
@@ -44,25 +46,8 @@ def plot_attribution(attribution: Attribution, row: int = 0, *, n: int = 12, uni
     unit : str
         Of the forecast.
     """
-    records = attribution.top(row, n)
-    labels = [record["feature"] for record in records]
-    values = np.array([record["contribution"] for record in records])
-    errors = np.array([record["error"] for record in records])
-    rest = float(attribution.values[row].sum() - values.sum())
-    others = int((attribution.values[row] != 0).sum()) - len(records)
-    if others > 0:
-        labels.append(f"{others} others")
-        values, errors = np.append(values, rest), np.append(errors, 0.0)
-    figure, axes = new_figure((7.4, 1.7 + 0.27 * max(len(labels), 1)))
-    _bars(axes, labels, values, errors)
-    axes.set_xlabel(f"contribution to the forecast{f' ({unit})' if unit else ''}")
-    kind = "exact" if attribution.method == "exact" else "sampled"
-    axes.set_title(
-        f"forecast {attribution.forecast[row]:.4g} = base {attribution.base:.4g} + contributions of "
-        f"{len(attribution.names)} {attribution.by} ({kind})",
-        loc="left",
-        fontsize=10,
-    )
+    figure = _empty([_attribution_height(attribution, row, n)])
+    _draw_attribution(figure, attribution, row, n, unit)
     return figure
 
 
@@ -70,23 +55,17 @@ def plot_gene_effects(effects: GeneEffects, *, unit: str = "") -> Figure:
     """Draw what each gene is worth beside its alternatives: on the native notation, and as bars.
 
     The shade of a piece of the notation, and the bar, is the effect: blue adds to the forecast, red takes from it.
-    Whiskers go to the best and the worst alternative.
+    Lines go to the best and the worst alternative.
+
+    Raises
+    ------
+    InvalidDataError
+        If no gene can be replaced.
     """
-    known = np.flatnonzero(~np.isnan(effects.effect))
-    if not len(known):
+    if np.isnan(effects.effect).all():
         raise InvalidDataError(f"no gene of {effects.architecture.strings()[0]} can be replaced")
-    labels = [effects.names[i] for i in known]
-    text = effects.architecture.strings()[0]
-    lines = -(-len(text) // _LINE)
-    figure, axes = new_figure((7.4, 1.9 + 0.27 * len(known) + 0.25 * lines))
-    ends = effects.forecast - np.stack([effects.highest, effects.lowest])[:, known]
-    _bars(axes, labels, effects.effect[known], ends=ends)
-    suffix = f" ({unit})" if unit else ""
-    axes.set_xlabel(f"forecast minus the mean of the alternatives{suffix}; lines: best and worst alternative")
-    axes.set_title(
-        f"what each gene is worth: forecast {effects.forecast:.4g}\n" + "\n" * lines, loc="left", fontsize=10
-    )
-    _draw_notation(axes, text, native_spans(effects.architecture), effects.effect, lines)
+    figure = _empty([_genes_height(effects)])
+    _draw_genes(figure, effects, unit)
     return figure
 
 
@@ -100,13 +79,101 @@ def plot_edits(edits: Edits, *, unit: str = "") -> Figure:
     """
     if not len(edits):
         raise InvalidDataError(f"there is no edit of {edits.origin.strings()[0]} to draw")
-    figure, axes = new_figure((7.4, 1.7 + 0.27 * len(edits)))
-    labels = [f"{words}  ({100 * p:.0f} %)" for words, p in zip(edits.words(), edits.probability, strict=True)]
-    _bars(axes, labels, edits.gain, edits.deviation, factor=1.0)
-    suffix = f" ({unit})" if unit else ""
-    axes.set_xlabel(f"forecast improvement{suffix}; in brackets the probability of one")
-    axes.set_title(f"best edits: forecast {edits.forecast:.4g} without any", loc="left", fontsize=10)
+    figure = _empty([_edits_height(edits)])
+    _draw_edits(figure, edits, unit)
     return figure
+
+
+def plot_explanation(
+    attribution: Attribution, effects: GeneEffects, edits: Edits, *, row: int = 0, n: int = 12, unit: str = ""
+) -> Figure:
+    """Draw all there is to say of one forecast, one below the other: genes, contributions, best edits.
+
+    What does not exist (an architecture without neighbours has no edits) is left out.
+    """
+    heights = [_attribution_height(attribution, row, n)]
+    heights += [] if np.isnan(effects.effect).all() else [_genes_height(effects)]
+    heights += [_edits_height(edits)] if len(edits) else []
+    figure = _empty(heights)
+    parts = list(np.atleast_1d(figure.subfigures(len(heights), 1, height_ratios=heights)))
+    _draw_attribution(parts.pop(0), attribution, row, n, unit)
+    if not np.isnan(effects.effect).all():
+        _draw_genes(parts.pop(0), effects, unit)
+    if len(edits):
+        _draw_edits(parts.pop(0), edits, unit)
+    return figure
+
+
+def _empty(heights: Sequence[float]) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(_WIDTH, sum(heights)), dpi=150, layout="constrained")
+
+
+def _attribution_height(attribution: Attribution, row: int, n: int) -> float:
+    return 1.6 + _BAR * (1 + len(attribution.top(row, n)))
+
+
+def _draw_attribution(host: Figure | SubFigure, attribution: Attribution, row: int, n: int, unit: str) -> None:
+    records = attribution.top(row, n)
+    labels = [record["feature"] for record in records]
+    values = np.array([record["contribution"] for record in records])
+    errors = np.array([record["error"] for record in records])
+    others = int((attribution.values[row] != 0).sum()) - len(records)
+    if others > 0:
+        labels.append(f"{others} others")
+        values, errors = np.append(values, attribution.values[row].sum() - values.sum()), np.append(errors, np.nan)
+    axes = styled(host.subplots())
+    _bars(axes, labels, values, errors)
+    axes.set_xlabel(f"contribution to the forecast{_in(unit)}")
+    kind = "exact" if attribution.method == "exact" else "sampled, lines: 2 standard errors"
+    axes.set_title(
+        f"Forecast {attribution.forecast[row]:.4g} = base {attribution.base:.4g} + contributions\n"
+        f"of {len(attribution.names)} {attribution.by} ({kind})",
+        loc="left",
+        fontsize=10,
+    )
+
+
+def _genes_height(effects: GeneEffects) -> float:
+    return sum(_genes_heights(effects))
+
+
+def _genes_heights(effects: GeneEffects) -> tuple[float, float]:
+    lines = -(-len(effects.architecture.strings()[0]) // _LINE)
+    return 0.45 + 0.25 * lines, 1.0 + _BAR * int((~np.isnan(effects.effect)).sum())
+
+
+def _draw_genes(host: Figure | SubFigure, effects: GeneEffects, unit: str) -> None:
+    known = np.flatnonzero(~np.isnan(effects.effect))
+    upper, lower = host.subfigures(2, 1, height_ratios=_genes_heights(effects))
+    title = f"What each gene is worth: forecast {effects.forecast:.4g}"
+    upper.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="normal")
+    spans = native_spans(effects.architecture)
+    _draw_notation(upper.subplots(), effects.architecture.strings()[0], spans, effects.effect)
+    axes = styled(lower.subplots())
+    ends = effects.forecast - np.stack([effects.highest, effects.lowest])[:, known]
+    _bars(axes, [effects.names[i] for i in known], effects.effect[known], ends=ends)
+    axes.set_xlabel(f"forecast minus the mean of the alternatives{_in(unit)}; lines: best and worst alternative")
+
+
+def _edits_height(edits: Edits) -> float:
+    return 1.4 + _BAR * len(edits)
+
+
+def _draw_edits(host: Figure | SubFigure, edits: Edits, unit: str) -> None:
+    chances = [
+        f"{100 * p:.0f} %" if 0.005 <= p <= 0.995 else "> 99 %" if p > 0.5 else "< 1 %" for p in edits.probability
+    ]
+    labels = [f"{words}  ({chance})" for words, chance in zip(edits.words(), chances, strict=True)]
+    axes = styled(host.subplots())
+    _bars(axes, labels, edits.gain, edits.deviation, factor=1.0)
+    axes.set_xlabel(f"forecast improvement{_in(unit)}; in brackets the probability of one")
+    axes.set_title(f"Best edits: forecast {edits.forecast:.4g} without any", loc="left", fontsize=10)
+
+
+def _in(unit: str) -> str:
+    return f" ({unit})" if unit else ""
 
 
 def plot_partial_dependence(dependence: PartialDependence, *, unit: str = "") -> Figure:
@@ -137,8 +204,7 @@ def plot_partial_dependence(dependence: PartialDependence, *, unit: str = "") ->
             axes.text(
                 j, i, shown, ha="center", va="center", fontsize=7 if same else 5.5, color="white" if dark else "black"
             )
-    suffix = f" ({unit})" if unit else ""
-    figure.colorbar(drawn, ax=axes, label=f"above the mean of all{suffix}", pad=0.02, extend="both")
+    figure.colorbar(drawn, ax=axes, label=f"above the mean of all{_in(unit)}", pad=0.02, extend="both")
     axes.set_title(
         f"Partial dependence: mean forecast by choice, minus that of all ({dependence.overall:.4g})",
         loc="left",
@@ -182,34 +248,29 @@ def _bars(
     axes.grid(False, axis="y")
 
 
-def _draw_notation(
-    axes: Axes, text: str, spans: Sequence[tuple[int, int] | None], effect: NDArray[np.float64], lines: int
-) -> None:
-    """Write the native notation above the axes, shaded by effect."""
+def _draw_notation(axes: Axes, text: str, spans: Sequence[tuple[int, int] | None], effect: NDArray[np.float64]) -> None:
+    """Write the native notation, shaded by effect; the unit of the axes is one character of a line."""
     from matplotlib import colormaps
     from matplotlib.patches import Rectangle
 
+    axes.set_axis_off()
+    axes.set_xlim(0, _LINE)
+    axes.set_ylim(-(-len(text) // _LINE), 0)
     limit = float(np.nanmax(np.abs(effect))) or 1.0
-    # a box of its own, as wide as the figure, whose unit is one character of a line
-    box = axes.figure.add_axes((0.02, 1 - 0.3 / axes.figure.get_figheight() - 0.25 * lines / axes.figure.get_figheight(), 0.96, 0.25 * lines / axes.figure.get_figheight()))  # type: ignore[union-attr]  # fmt: skip
-    box.set_in_layout(False)
-    box.set_axis_off()
-    box.set_xlim(0, _LINE)
-    box.set_ylim(lines, 0)
     for gene, span in enumerate(spans):
         if span is None or np.isnan(effect[gene]):
             continue
-        colour = colormaps[_MAP](0.5 + 0.42 * float(effect[gene]) / limit)
+        colour = colormaps[_MAP](0.5 + 0.4 * float(effect[gene]) / limit)
         for place in range(*span):
-            box.add_patch(Rectangle((place % _LINE, place // _LINE + 0.08), 1, 0.84, facecolor=colour, linewidth=0))
+            axes.add_patch(Rectangle((place % _LINE, place // _LINE + 0.08), 1, 0.84, facecolor=colour, linewidth=0))
     for place, character in enumerate(text):
-        box.text(
+        axes.text(
             place % _LINE + 0.5,
             place // _LINE + 0.55,
             character,
             ha="center",
             va="center",
             family="monospace",
-            fontsize=8,
+            fontsize=8.5,
             parse_math=False,
         )
