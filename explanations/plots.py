@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _WIDTH, _BAR = 7.4, 0.27
 """Inches of a figure, and of a bar."""
-_LINE = 92
+_LINE = 98
 """Characters of native notation in a line."""
 _CELLS = 14
 """Cells of a heat map are labelled up to so many choices."""
@@ -271,6 +271,6 @@ def _draw_notation(axes: Axes, text: str, spans: Sequence[tuple[int, int] | None
             ha="center",
             va="center",
             family="monospace",
-            fontsize=8.5,
+            fontsize=8,
             parse_math=False,
         )
