@@ -25,7 +25,7 @@ _PICTURES = {
 }
 """Heading and caption of each picture."""
 
-_EDITS_HEADING = "What would improve on the best found"
+_EDITS_HEADING = "What might improve on the best found"
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -106,9 +106,8 @@ def why(pick: Mapping[str, Any]) -> str:
 def edit(record: Mapping[str, Any]) -> str:
     """Return an edit of the best found, and what is forecast to come of it."""
     return (
-        f"{record['edit']}: forecast {number(record['forecast'])}, "
-        f"{record['gain']:+.2g} ± {number(record['deviation'])} better than what is forecast without it, "
-        f"an improvement with probability {100 * record['probability']:.0f} %"
+        f"{record['edit']}: forecast {number(record['forecast'])}, improvement {record['gain']:+.2g} ± "
+        f"{number(record['deviation'])}, better with probability {100 * record['probability']:.0f} %"
     )
 
 
