@@ -165,6 +165,8 @@ def attribute(
     check_integer("seed", seed, 0)
     if method == "exact" and by != "columns":
         raise InvalidDataError(f"exact contributions are those of columns, got by={by!r}")
+    if isinstance(architectures, Architecture):
+        architectures = architectures.batch()
     if by == "genes":
         return _by_genes(predictor, as_batch(architectures), background, rounds, seed, info, background_info)  # type: ignore[arg-type]
     forecast = np.asarray(predictor.predict(architectures, info=info))

@@ -69,7 +69,8 @@ class Edits:
     @property
     def changed(self) -> NDArray[np.bool_]:
         """Which genes each edit changes, `(k, d)`."""
-        return self.architectures.genotypes != self.origin.genotypes
+        different: NDArray[np.bool_] = self.architectures.genotypes != self.origin.genotypes
+        return different
 
     def words(self) -> list[str]:
         """Return each edit in words, e.g. `"edge 0->1: skip_connect -> nor_conv_3x3"`."""
@@ -185,9 +186,8 @@ def _independently(mean: Floats, std: Floats, sign: float) -> tuple[Floats, Floa
 
 def _jointly(predictor: Predictor, batch: Architectures, forecast: Floats, sign: float) -> tuple[Floats, Floats] | None:
     """Return the same from the joint covariance, None where there is none that belongs to the forecast."""
-    if not isinstance(predictor, Predictor):
-        return None
-    found = predictor._predict_joint(predictor.features(batch))
+    joint = getattr(predictor, "_predict_joint", None)  # anything that forecasts may be asked for edits
+    found = None if joint is None else joint(predictor.features(batch))
     if found is None:
         return None
     mean, covariance = found

@@ -95,7 +95,7 @@ def plot_explanation(
     heights += [] if np.isnan(effects.effect).all() else [_genes_height(effects)]
     heights += [_edits_height(edits)] if len(edits) else []
     figure = _empty(heights)
-    parts = list(np.atleast_1d(figure.subfigures(len(heights), 1, height_ratios=heights)))
+    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0].tolist()
     _draw_attribution(parts.pop(0), attribution, row, n, unit)
     if not np.isnan(effects.effect).all():
         _draw_genes(parts.pop(0), effects, unit)
@@ -146,7 +146,7 @@ def _genes_heights(effects: GeneEffects) -> tuple[float, float]:
 
 def _draw_genes(host: Figure | SubFigure, effects: GeneEffects, unit: str) -> None:
     known = np.flatnonzero(~np.isnan(effects.effect))
-    upper, lower = host.subfigures(2, 1, height_ratios=_genes_heights(effects))
+    upper, lower = host.subfigures(2, 1, squeeze=False, height_ratios=_genes_heights(effects))[:, 0]
     title = f"What each gene is worth: forecast {effects.forecast:.4g}"
     upper.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="normal")
     spans = native_spans(effects.architecture)

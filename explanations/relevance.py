@@ -32,7 +32,7 @@ def relevance(predictor: Predictor) -> list[dict[str, Any]]:
         raise InvalidDataError(f"{type(predictor).__name__} has no lengthscales; attribute() explains its forecasts")
     if len(kernels) > 1:
         raise InvalidDataError(f"relevance is that for one target, got {len(kernels)}")
-    scales = kernels[0].lengthscales(predictor.parameters_[0][:-1])  # type: ignore[attr-defined]
+    scales = kernels[0].lengthscales(predictor.parameters_[0][:-1])
     if not scales:
         raise InvalidDataError(f"the kernel {predictor.get_params().get('kernel')!r} has no lengthscales")
     columns = predictor.columns_

@@ -133,7 +133,7 @@ class _Explanations:
         from ...explanations import attribute, best_edits, gene_effects, random_background
 
         others = random_background(batch.space, seed, background)
-        attribution = attribute(surrogate, batch, others, by=by.value, rounds=rounds, seed=seed)  # type: ignore[arg-type]
+        attribution = attribute(surrogate, batch, others, by=by.value, rounds=rounds, seed=seed)
         parts = [(gene_effects(surrogate, one), best_edits(surrogate, one, top, direction=direction)) for one in batch]
         return cls(surrogate, batch, attribution, parts)
 
