@@ -107,7 +107,9 @@ class SMAC(Searcher):
                 seed=seed,
             )
             model = facade.get_model(scenario)
-            model._rf_opts["n_jobs"] = 1  # the same forest, and faster: its threads wait for each other most of the time
+            model._rf_opts["n_jobs"] = (
+                1  # the same forest, and faster: its threads wait for each other most of the time
+            )
             maximizer = facade.get_acquisition_maximizer(scenario, challengers=self.challengers)
             if told.pool is not None:
                 pool = _configurations(smac, parameters, told.pool)
@@ -262,4 +264,6 @@ def _import_smac() -> _Smac:
             warnings.simplefilter("ignore")
             return _Smac()
     except ImportError as error:
-        raise MissingDependencyError("the searcher 'smac' needs the package smac: pip install archcast[smac]") from error
+        raise MissingDependencyError(
+            "the searcher 'smac' needs the package smac: pip install archcast[smac]"
+        ) from error
