@@ -49,6 +49,8 @@ class SMAC(Searcher):
         Trials from one training of the forest to the next.
     challengers : int
         Random architectures, or members of the pool, that compete each time the acquisition is maximised.
+    climbs : int
+        Local searches of it from the best of them, and as many from the best trials.
 
     Notes
     -----
@@ -57,15 +59,17 @@ class SMAC(Searcher):
     Optimization Package for Hyperparameter Optimization", Journal of Machine Learning Research 2022.
     """
 
-    def __init__(self, initial: int = 10, *, retrain: int = 8, challengers: int = 10_000) -> None:
+    def __init__(self, initial: int = 10, *, retrain: int = 8, challengers: int = 10_000, climbs: int = 10) -> None:
         self.initial = initial
         self.retrain = retrain
         self.challengers = challengers
+        self.climbs = climbs
 
     def _propose(self, history: History, n: int, rng: np.random.Generator) -> Architectures:
         check_number("initial", self.initial, 1, integer=True)
         check_number("retrain", self.retrain, 1, integer=True)
         check_number("challengers", self.challengers, 2, integer=True)
+        check_number("climbs", self.climbs, 1, integer=True)
         smac = _import_smac()
         position = (len(history) - self.initial) % self.retrain
         told = _beginning(history, len(history) - position)
@@ -106,11 +110,14 @@ class SMAC(Searcher):
                 n_trials=_UNLIMITED,
                 seed=seed,
             )
+            improvement = facade.get_acquisition_function(scenario)
+            _not_below_zero(improvement)
             model = facade.get_model(scenario)
-            model._rf_opts["n_jobs"] = (
-                1  # the same forest, and faster: its threads wait for each other most of the time
+            # One thread grows the same forest, and faster: several wait for each other most of the time.
+            model._rf_opts["n_jobs"] = 1
+            maximizer = facade.get_acquisition_maximizer(
+                scenario, challengers=self.challengers, local_search_iterations=self.climbs
             )
-            maximizer = facade.get_acquisition_maximizer(scenario, challengers=self.challengers)
             if told.pool is not None:
                 pool = _configurations(smac, parameters, told.pool)
                 maximizer = smac.pool_maximizer(pool, scenario, challengers=self.challengers)
@@ -119,6 +126,7 @@ class SMAC(Searcher):
             run = facade(
                 scenario,
                 model=model,
+                acquisition_function=improvement,
                 acquisition_maximizer=maximizer,
                 initial_design=facade.get_initial_design(scenario, n_configs=0),
                 config_selector=facade.get_config_selector(scenario, retrain_after=self.retrain),
@@ -211,6 +219,27 @@ def _in_order(search: Any) -> None:
         return sorted(collect(*arguments), key=lambda point: point.get_array().tolist())
 
     search._get_init_points_from_previous_configs = collect_in_order
+
+
+def _not_below_zero(improvement: Any) -> None:
+    """Take an expected improvement that is rounded to less than zero for zero.
+
+    The package refuses a whole batch with an error for one such value, far in the tail of the normal distribution.
+    """
+    compute = improvement._compute
+
+    def compute_rounded(X: NDArray[np.float64]) -> NDArray[np.float64]:
+        try:
+            found: NDArray[np.float64] = compute(X)
+        except ValueError as error:
+            if "smaller than 0" not in str(error):
+                raise
+            if len(X) == 1:
+                return np.zeros((1, 1))
+            return np.concatenate([compute_rounded(part) for part in np.array_split(X, 2)])
+        return found
+
+    improvement._compute = compute_rounded
 
 
 @contextmanager

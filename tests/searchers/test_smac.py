@@ -14,7 +14,7 @@ from archcast.errors import InvalidDataError, MissingDependencyError
 from archcast.searchers import smac as module
 
 SPACE = get_space("nasbench201")
-QUICK = {"initial": 5, "challengers": 20}
+QUICK = {"initial": 5, "challengers": 20, "climbs": 1}
 
 
 def told(n, seed=0):
@@ -75,6 +75,23 @@ def test_a_kept_run_answers_as_a_new_one_does_and_the_forest_is_renewed_in_time(
     assert runs == [11, 11, 8, 8, 8]
 
 
+def test_improvements_rounded_below_zero_are_none():
+    class Improvement:
+        def _compute(self, X):
+            if (X < 0).any():
+                raise ValueError("Expected Improvement is smaller than 0 for at least one sample.")
+            if (X > 9).any():
+                raise ValueError("something else")
+            return X[:, :1]
+
+    improvement = Improvement()
+    module._not_below_zero(improvement)
+    X = np.array([[3.0], [-1.0], [2.0], [5.0], [-2.0]])
+    np.testing.assert_array_equal(improvement._compute(X), X.clip(0))
+    with pytest.raises(ValueError, match="something else"):
+        improvement._compute(np.array([[1.0], [10.0]]))
+
+
 def test_no_traces_are_left_and_nothing_is_said(tmp_path, monkeypatch, capfd):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -94,7 +111,7 @@ def test_processes_agree_however_they_hash(tmp_path):
     script = (
         "import json, sys, archcast as ac\n"
         "history = ac.History.from_dict(json.load(open(sys.argv[1])))\n"
-        "asked = ac.make_searcher('smac', initial=5, challengers=20).ask(history, 4)\n"
+        "asked = ac.make_searcher('smac', initial=5, challengers=20, climbs=1).ask(history, 4)\n"
         "print(json.dumps(asked.genotypes.tolist()))\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "history.json")]
