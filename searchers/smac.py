@@ -120,7 +120,7 @@ class SMAC(Searcher):
             )
             if told.pool is not None:
                 pool = _configurations(smac, parameters, told.pool)
-                maximizer = smac.pool_maximizer(pool, scenario, challengers=self.challengers)
+                maximizer = _pool_maximizer(pool, scenario, challengers=self.challengers)
             else:
                 _in_order(maximizer._local_search)
             run = facade(
@@ -262,29 +262,35 @@ class _Smac:
     def __init__(self) -> None:
         import ConfigSpace
         import smac
-        from smac.acquisition.maximizer.abstract_acquisition_maximizer import AbstractAcquisitionMaximizer
         from smac.main.exceptions import ConfigurationSpaceExhaustedException
         from smac.runhistory import StatusType, TrialInfo, TrialValue
 
-        self.ConfigurationSpace, self.Configuration = ConfigSpace.ConfigurationSpace, ConfigSpace.Configuration
-        self.Categorical, self.Ordinal = ConfigSpace.CategoricalHyperparameter, ConfigSpace.OrdinalHyperparameter
-        self.Facade, self.Scenario = smac.HyperparameterOptimizationFacade, smac.Scenario
-        self.StatusType, self.TrialInfo, self.TrialValue = StatusType, TrialInfo, TrialValue
+        self.ConfigurationSpace: Any = ConfigSpace.ConfigurationSpace
+        self.Configuration: Any = ConfigSpace.Configuration
+        self.Categorical: Any = ConfigSpace.CategoricalHyperparameter
+        self.Ordinal: Any = ConfigSpace.OrdinalHyperparameter
+        self.Facade: Any = smac.HyperparameterOptimizationFacade
+        self.Scenario: Any = smac.Scenario
+        self.StatusType: Any = StatusType
+        self.TrialInfo: Any = TrialInfo
+        self.TrialValue: Any = TrialValue
         self.Exhausted: type[Exception] = ConfigurationSpaceExhaustedException
-        self._Maximizer = AbstractAcquisitionMaximizer
 
-    def pool_maximizer(self, pool: list[Any], scenario: Any, challengers: int) -> Any:
-        """Return a maximiser of SMAC that scores up to `challengers` members of a pool."""
 
-        class PoolMaximizer(self._Maximizer):  # type: ignore[misc, name-defined]
-            def _maximize(self, previous_configs: list[Any], n_points: int) -> list[tuple[float, Any]]:
-                trained = set(previous_configs)
-                drawn = (pool[row] for row in self._rng.permutation(len(pool)))
-                free = [member for member in drawn if member not in trained][:n_points]
-                found: list[tuple[float, Any]] = self._sort_by_acquisition_value(free) if free else []
-                return found
+def _pool_maximizer(pool: list[Any], scenario: Any, challengers: int) -> Any:
+    """Return a maximiser for SMAC that scores up to `challengers` members of a pool."""
+    from smac.acquisition.maximizer.abstract_acquisition_maximizer import AbstractAcquisitionMaximizer
 
-        return PoolMaximizer(scenario.configspace, challengers=challengers, seed=scenario.seed)
+    class PoolMaximizer(AbstractAcquisitionMaximizer):  # type: ignore[misc, unused-ignore]
+        def _maximize(self, previous_configs: list[Any], n_points: int) -> list[tuple[float, Any]]:
+            trained = set(previous_configs)
+            drawn = (pool[row] for row in self._rng.permutation(len(pool)))
+            free = [member for member in drawn if member not in trained][:n_points]
+            # SMAC needs one at least, and passes over what was trained.
+            found: list[tuple[float, Any]] = self._sort_by_acquisition_value(free or pool[:1])
+            return found
+
+    return PoolMaximizer(scenario.configspace, challengers=challengers, seed=scenario.seed)
 
 
 def _import_smac() -> _Smac:
