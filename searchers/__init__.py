@@ -53,6 +53,7 @@ SEARCHERS = Registry(
         "brp": Entry(".searchers.guided:SuccessiveTopK", "the top of a ranking that is renewed every round"),
         "hybrid": Entry(".searchers.hybrid:HybridEvolution", "evolution proposes, a Gaussian process selects"),
         "tpe": Entry(".searchers.tpe:TPE", "tree-structured Parzen estimator of Optuna (extra: optuna)"),
+        "smac": Entry(".searchers.smac:SMAC", "random forest and expected improvement of SMAC3 (extra: smac)"),
         "ehvi": Entry(
             ".searchers.hypervolume_search:HypervolumeSearch",
             "several objectives: Gaussian processes, expected hypervolume improvement",
