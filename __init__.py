@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .benchmarks_data import Table, load_table
     from .encoders import Encoder, make_encoder, register_encoder
     from .evaluation import benchmark, compare, replay
-    from .predictors import Predictor, load_predictor, make_predictor, register_predictor
+    from .predictors import Predictor, Source, load_predictor, make_predictor, register_predictor
     from .searchers import (
         CurveHistory,
         History,
@@ -32,6 +32,7 @@ _LAZY = {
     "Predictor": ".predictors",
     "Scheduler": ".searchers",
     "Searcher": ".searchers",
+    "Source": ".predictors",
     "Study": ".studies",
     "Table": ".benchmarks_data",
     "benchmark": ".evaluation",
@@ -74,6 +75,7 @@ __all__ = [
     "SearchSpace",
     "Searcher",
     "Skeleton",
+    "Source",
     "Study",
     "Table",
     "__version__",
