@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,7 +59,6 @@ class Source:
         self.predictor = predictor
         self.X: Architectures | Floats | None = None
         self.y: Floats = np.zeros(0)
-        self._fits: dict[Any, Predictor] = {}
         if (predictor is None) == (X is None) or (X is None) != (y is None):
             raise InvalidDataError("a source needs either architectures with their values, or a fitted predictor")
         if predictor is not None:
@@ -100,9 +100,6 @@ class Source:
 
     def __sklearn_clone__(self) -> Self:
         return self
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_fits": {}}
 
     def rows(self, size: int, seed: int) -> NDArray[np.intp]:
         """Return which of its rows are learned from where at most `size` are affordable: a random choice, sorted."""
@@ -162,12 +159,21 @@ class Source:
         """Return its predictor, or a copy of `template` fitted to at most `size` of its rows; fits are remembered."""
         if self.predictor is not None:
             return self.predictor
-        key = (repr(template), size)
-        if key not in self._fits:
+        key = (self.digest, repr(template), size)
+        fitted = _FITS.get(key)
+        if fitted is None:
             rows = self.rows(size, template.seed)
             assert self.X is not None
-            self._fits[key] = clone(template).fit(self.X[rows], self.y[rows])
-        return self._fits[key]
+            fitted = _FITS[key] = clone(template).fit(self.X[rows], self.y[rows])
+        _FITS.move_to_end(key)
+        while len(_FITS) > _KEPT_FITS:
+            _FITS.popitem(last=False)
+        return fitted
+
+
+_KEPT_FITS = 16
+_FITS: OrderedDict[tuple[str, str, int], Predictor] = OrderedDict()
+"""The last few fits to sources by their content: a comparison asks for the same in every run."""
 
 
 @dataclass(frozen=True)

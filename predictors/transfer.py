@@ -76,12 +76,15 @@ class TransferGaussianProcess(GaussianProcess):
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """The sources; whatever may stand for one becomes a `Source` when it is set."""
+        """The sources; whatever may stand for one becomes a `Source` when it is set, and `fit` refuses what cannot."""
         return self._sources
 
     @sources.setter
     def sources(self, given: Any) -> None:
-        self._sources = as_sources(given)
+        try:
+            self._sources = as_sources(given)
+        except InvalidDataError:
+            self._sources = given
 
     def __repr__(self, N_CHAR_MAX: int = 1_000_000) -> str:
         return str(super().__repr__(N_CHAR_MAX))
@@ -90,6 +93,7 @@ class TransferGaussianProcess(GaussianProcess):
 
     def _training_matrix(self, X: Any, y: Any) -> tuple[Floats, Floats, Columns]:
         check_integer("source_size", self.source_size, 2)
+        self.sources = as_sources(self.sources)
         features, targets, columns = super()._training_matrix(X, y)
         X = features if self.encoder_ is None else as_batch(X)
         self._learn_sources(X, features)
@@ -99,14 +103,25 @@ class TransferGaussianProcess(GaussianProcess):
         ]
         return self._with_sources(X, features), targets, Columns.concatenate([columns, *parts])
 
+    def forecast_sources(self, X: Architectures) -> Floats:
+        """Return what every source forecasts of architectures, `(n, sources)`, whether or not `fit` was called.
+
+        On the scale of the sources' transformed targets: mean 0 and deviation 1 over their own trainings.
+        """
+        X, encoder = as_batch(X), self._new_encoder()
+        features = encoder.fit(X).transform(X).astype(np.float64)
+        template, size = self._source_template(encoder), self.source_size
+        models = [fit_source(source, template, encoder, X.space, size) for source in as_sources(self.sources)]
+        return np.stack([model.scores(X, features)[0] for model in models], axis=1)
+
     def _learn_sources(self, X: Any, features: Floats) -> None:
         """Make a model of every source, given the target's trainings (or its feature matrix twice)."""
-        template = self._source_template()
+        template = self._source_template(self.encoder_)
         self._models = [
             fit_source(source, template, self.encoder_, self.space_, self.source_size) for source in self.sources
         ]
 
-    def _source_template(self) -> Predictor:
+    def _source_template(self, encoder: Encoder | None) -> Predictor:
         if isinstance(self.source_predictor, Predictor):
             template: Predictor = clone(self.source_predictor)
             return template
@@ -117,8 +132,8 @@ class TransferGaussianProcess(GaussianProcess):
         from . import make_predictor
 
         template = make_predictor(self.source_predictor)
-        if template.encoder is None and self.encoder_ is not None:
-            template.set_params(encoder=self._new_encoder())
+        if template.encoder is None and encoder is not None:
+            template.set_params(encoder=clone(encoder))
         return template
 
     def _features(self, X: Any) -> Floats:

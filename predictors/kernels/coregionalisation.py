@@ -36,7 +36,7 @@ class Coregionalised(Kernel):
         kernel: Kernel,
         tasks: int,
         *,
-        shared_prior: tuple[float, float] = (0.8, 0.4),
+        shared_prior: tuple[float, float] = (0.6, 0.6),
         own_prior: tuple[float, float] = (-1.0, 1.0),
     ) -> None:
         self.kernel = kernel
