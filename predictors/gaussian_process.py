@@ -193,14 +193,14 @@ class GaussianProcess(Predictor):
             "z_mean": self._z_mean,
             "z_scale": self._z_scale,
             "alphas": np.stack(self._alphas),
-            "parameters": np.stack(self.parameters_),
+            "parameters": _rows(self.parameters_),
         }
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
         self._X, self._shift, self._scale = state["X"], state["shift"], state["scale"]
         self._z_mean, self._z_scale = state["z_mean"], state["z_scale"]
         _, self._groups = np.unique(np.array(self.columns_.groups), return_inverse=True)
-        self.parameters_ = list(state["parameters"])
+        self.parameters_ = [row[~np.isnan(row)] for row in state["parameters"]]
         self.kernels_ = []
         for k in range(len(self.parameters_)):
             kernel = self._make_kernel(k)
@@ -208,3 +208,9 @@ class GaussianProcess(Predictor):
             self.kernels_.append(kernel)
         self._condition(np.zeros((len(self._X), len(self.parameters_))))
         self._alphas = list(state["alphas"])
+
+
+def _rows(parameters: list[Matrix]) -> Matrix:
+    """Return the parameters of outputs as rows, the shorter ones filled up with NaN."""
+    width = max(map(len, parameters))
+    return np.stack([np.r_[theta, np.full(width - len(theta), np.nan)] for theta in parameters])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,11 +62,10 @@ class Posterior:
     X : float64 array `(n, d)`
     z : float64 array `(n,)`
         Targets with mean 0 and variance about 1.
-    noise : NoisePrior
+    noise : NoisePrior, or a sequence of them
+        Several for observations with noise of different levels.
     levels : integer array `(n,)`, optional
-        Which noise level each observation has; the same by default.
-    count : int
-        How many levels there are.
+        Which of the priors the noise of each observation has; the first by default.
     """
 
     def __init__(
@@ -73,15 +73,15 @@ class Posterior:
         kernel: Kernel,
         X: Matrix,
         z: Matrix,
-        noise: NoisePrior,
+        noise: NoisePrior | Sequence[NoisePrior],
         levels: NDArray[np.intp] | None = None,
-        count: int = 1,
     ) -> None:
-        self.kernel, self.X, self.z, self.noise = kernel, X, z, noise
+        priors = [noise] if isinstance(noise, NoisePrior) else list(noise)
+        self.kernel, self.X, self.z, self.noise = kernel, X, z, priors[0]
         self.levels = np.zeros(len(z), dtype=np.intp) if levels is None else levels
-        self.count = count
-        self.prior_mean = np.r_[kernel.prior_mean, np.full(count, noise.mean)]
-        self.prior_std = np.r_[kernel.prior_std, np.full(count, noise.std)]
+        self.count = len(priors)
+        self.prior_mean = np.r_[kernel.prior_mean, [prior.mean for prior in priors]]
+        self.prior_std = np.r_[kernel.prior_std, [prior.std for prior in priors]]
 
     def __call__(self, theta: Matrix) -> tuple[float, Matrix]:
         """Return the value and the gradient at `theta`, whose last entries are the log noise variances."""
@@ -118,7 +118,7 @@ def fit_parameters(
     kernel: Kernel,
     X: Matrix,
     z: Matrix,
-    noise: NoisePrior,
+    noise: NoisePrior | Sequence[NoisePrior],
     *,
     restarts: int,
     subset: int,
@@ -129,7 +129,8 @@ def fit_parameters(
 ) -> Matrix:
     """Return the most probable parameters, `(p + 1,)`, the log noise variance last.
 
-    With `levels`, `(n,)`, the noise of each observation is one of several, whose log variances come last, `(p + l,)`.
+    With several priors of the noise, `levels`, `(n,)`, says which one each observation has; as many log variances
+    come last.
 
     Starts from the prior's mode, and from `restarts` draws from the prior. With more than `subset` observations the
     search runs on a random subset of that size, and the best end is polished on twice as many: the parameters are few,
@@ -140,13 +141,12 @@ def fit_parameters(
     order = rng.permutation(len(z))
     few, more = np.sort(order[:subset]), np.sort(order[: 2 * subset])
     own = np.zeros(len(z), dtype=np.intp) if levels is None else levels
-    count = int(own.max()) + 1
-    search = Posterior(kernel, X[few], z[few], noise, own[few], count)
+    search = Posterior(kernel, X[few], z[few], noise, own[few])
     starts = [search.prior_mean]
     starts += [search.prior_mean + rng.normal(size=len(search.prior_mean)) * search.prior_std for _ in range(restarts)]
     with threadpool_limits(limits=1, user_api="blas"):
         ends = [search.minimize(start, steps) for start in starts]
         best = min(ends, key=lambda end: end[1])[0]
         if len(z) > subset:
-            best, _ = Posterior(kernel, X[more], z[more], noise, own[more], count).minimize(best, polish)
+            best, _ = Posterior(kernel, X[more], z[more], noise, own[more]).minimize(best, polish)
     return best

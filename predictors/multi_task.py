@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 
 from ..encoders import Encoder
 from ..spaces import Architectures
@@ -16,6 +17,9 @@ from .marginal_likelihood import NoisePrior, fit_parameters
 from .sources import Source
 from .targets import RankGaussian
 from .transfer import TransferGaussianProcess
+
+_SOURCE_NOISE = NoisePrior(mean=-1.5, std=1.5)
+"""Nothing is known of the noise of a source, which may be all there is to it."""
 
 
 class MultiTaskGaussianProcess(TransferGaussianProcess):
@@ -36,13 +40,14 @@ class MultiTaskGaussianProcess(TransferGaussianProcess):
     Attributes
     ----------
     weights_ : float64 array `(sources,)`
-        The correlation of each source with the target that was learned.
+        The correlation of each source with the target that was learned; zero where the sources have no say.
 
     Notes
     -----
     Bonilla, Chai and Williams, "Multi-task Gaussian Process Prediction", NeurIPS 2007. Every task is standardised and
-    has a noise of its own, so that a source without rhyme or reason is explained as noise. Columns that the space of a
-    source lacks are zero in its rows.
+    has a noise of its own, so that a source without rhyme or reason is explained as noise. Where the target's trainings
+    have less evidence given the sources than alone, the sources are left out. Columns that the space of a source lacks
+    are zero in its rows.
     """
 
     asks_sources: ClassVar[bool] = False
@@ -95,7 +100,7 @@ class MultiTaskGaussianProcess(TransferGaussianProcess):
         return features, standardised(source.predictor._scores(asked)[0][:, 0])[0]
 
     def _make_kernel(self, output: int) -> Kernel:
-        return Coregionalised(self._named_kernel(), 1 + len(self.sources))
+        return Coregionalised(self._named_kernel(), self._tasks)
 
     def _scaled(self, features: Floats) -> Floats:
         """Return scaled rows of the target, whose task is 0."""
@@ -104,32 +109,44 @@ class MultiTaskGaussianProcess(TransferGaussianProcess):
     def _fit(self, features: Floats, z: Floats) -> None:
         own, mean, scale = standardised(z[:, 0])
         self._z_mean, self._z_scale = np.array([mean]), np.array([scale])
-        blocks, values, tasks = [features], [own], [np.zeros(len(own))]
-        for task, (known, scores) in enumerate(self._observed, start=1):
+        alone = self._learn(features, own, [])
+        if self._observed and self._learn(features, own, self._observed) < alone:
+            self._learn(features, own, [])
+        del self._observed
+
+    def _learn(self, features: Floats, own: Floats, observed: list[tuple[Floats, Floats]]) -> float:
+        """Fit to the target and what was observed of sources, and return the log evidence of the target given those."""
+        self._tasks = 1 + len(observed)
+        blocks, values, tasks = [], [], []
+        for task, (known, scores) in enumerate(observed, start=1):
             missing = {name: np.full((len(known), len(m)), np.nan) for name, m in self._info.medians.items()}
             blocks.append(np.concatenate([known, self._info.matrix(missing, len(known))], axis=1))
             values.append(scores)
-            tasks.append(np.full(len(known), float(task)))
-        everything, standard = np.concatenate(blocks), np.concatenate(values)
+            tasks.append(np.full(len(known), task))
+        everything = np.concatenate([*blocks, features])
+        standard, task_of = np.concatenate([*values, own]), np.concatenate([*tasks, np.zeros(len(own), dtype=np.intp)])
         self._learn_scaling(everything)
         self._X = self._scaled(everything)
-        self._X[:, -1] = np.concatenate(tasks)
+        self._X[:, -1] = task_of
         kernel = self._make_kernel(0)
         kernel.setup(self._X, self._groups)
         theta = fit_parameters(
             kernel,
             self._X,
             standard,
-            NoisePrior(),
+            [NoisePrior(), *[_SOURCE_NOISE] * len(observed)],
             restarts=self.restarts,
             subset=self.subset + len(standard) - len(own),
             seed=self.seed,
-            levels=self._X[:, -1].astype(np.intp),
+            levels=task_of,
         )
         self._source_noise = np.exp(theta[kernel.n_parameters + 1 :])
         self.kernels_, self.parameters_ = [kernel], [theta[: kernel.n_parameters + 1]]
         self._condition(standard[:, None])
-        del self._observed
+        # The target's rows come last: theirs is the last block of the factor, and its share of the evidence.
+        factor, rows = self._factors[0], slice(len(standard) - len(own), None)
+        whitened = solve_triangular(factor, standard, lower=True, check_finite=False)[rows]
+        return float(-0.5 * whitened @ whitened - np.log(np.diag(factor)[rows]).sum())
 
     def _row_noise(self, theta: Floats) -> Floats:
         """Return the noise of the task that each training row belongs to."""
@@ -140,11 +157,14 @@ class MultiTaskGaussianProcess(TransferGaussianProcess):
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
         self._source_noise = state["source_noise"]
+        self._tasks = 1 + len(self._source_noise)
         super()._set_state(state)
 
     @property
     def weights_(self) -> Floats:
         """The correlation of each source with the target."""
+        if self._tasks == 1:
+            return np.zeros(len(self.sources))
         kernel = self.kernels_[0]
         assert isinstance(kernel, Coregionalised)
         B = kernel.matrix(self.parameters_[0])

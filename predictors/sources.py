@@ -248,7 +248,8 @@ def as_sources(given: Any) -> tuple[Source, ...]:
             continue
         try:
             if isinstance(item, Predictor):
-                found.append(Source(predictor=item, name=str(item.metadata_.get("metric", position))))
+                metadata = getattr(item, "metadata_", {})
+                found.append(Source(predictor=item, name=str(metadata.get("metric", position))))
             elif isinstance(item, tuple) and len(item) == 2:
                 found.append(Source(*item, name=f"{position}"))
             else:
