@@ -112,7 +112,6 @@ class MultiTaskGaussianProcess(TransferGaussianProcess):
         alone = self._learn(features, own, [])
         if self._observed and self._learn(features, own, self._observed) < alone:
             self._learn(features, own, [])
-        del self._observed
 
     def _learn(self, features: Floats, own: Floats, observed: list[tuple[Floats, Floats]]) -> float:
         """Fit to the target and what was observed of sources, and return the log evidence of the target given those."""

@@ -58,7 +58,7 @@ def best_by_sources(predictor: Predictor, history: History, rng: np.random.Gener
 
 def source_scores(predictor: Predictor, architectures: Architectures) -> NDArray[np.float64]:
     """Return the mean of the sources' standardised forecasts of each architecture, `(n,)`."""
-    forecasts = remembering(predictor).forecast_sources(architectures)  # type: ignore[attr-defined]
+    forecasts = remembering(predictor).forecast_sources(architectures)
     spread = forecasts.std(axis=0)
     scores: NDArray[np.float64] = ((forecasts - forecasts.mean(axis=0)) / np.where(spread > 0, spread, 1)).mean(axis=1)
     return scores

@@ -84,4 +84,5 @@ class Coregionalised(Kernel):
 
 
 def _task(rows: Matrix) -> NDArray[np.intp]:
-    return rows[:, -1].astype(np.intp)
+    task: NDArray[np.intp] = rows[:, -1].astype(np.intp)
+    return task
