@@ -149,7 +149,9 @@ class MultiTaskGaussianProcess(TransferGaussianProcess):
 
     def _row_noise(self, theta: Floats) -> Floats:
         """Return the noise of the task that each training row belongs to."""
-        return np.r_[self._noise(theta), self._source_noise + NoisePrior().floor][self._X[:, -1].astype(np.intp)]
+        levels = np.r_[self._noise(theta), self._source_noise + NoisePrior().floor]
+        noise: Floats = levels[self._X[:, -1].astype(np.intp)]
+        return noise
 
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         return {**super()._get_state(), "source_noise": self._source_noise}
