@@ -38,6 +38,10 @@ class OnColumns(Kernel):
         """Return the kernel's covariance and contraction."""
         return self.kernel.with_gradient(theta, A[:, self.columns])
 
+    def lengthscales(self, theta: Matrix) -> list[tuple[NDArray[np.intp], float]]:
+        """Return the kernel's lengthscales, with columns as they are numbered here."""
+        return [(self.columns[columns], scale) for columns, scale in self.kernel.lengthscales(theta)]
+
 
 class WeightedDot(Kernel):
     """`sum_j w_j a_j b_j`: a linear function of the columns whose coefficients have variances `w_j` of their own.

@@ -82,6 +82,10 @@ class Coregionalised(Kernel):
 
         return between * inner, contract
 
+    def lengthscales(self, theta: Matrix) -> list[tuple[NDArray[np.intp], float]]:
+        """Return those of the kernel, which all tasks share."""
+        return self.kernel.lengthscales(theta[2 * self.tasks :])
+
 
 def _task(rows: Matrix) -> NDArray[np.intp]:
     task: NDArray[np.intp] = rows[:, -1].astype(np.intp)
