@@ -90,7 +90,7 @@ class RankWeightedEnsemble(TransferGaussianProcess):
 
     def _predict_joint(self, features: Floats) -> None:
         """Return None: how the errors of a mixture hang together is not known."""
-        return None
+        return
 
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         return {**super()._get_state(), "maps": self._maps, "weights": self.weights_}
