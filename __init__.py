@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .encoders import Encoder, make_encoder, register_encoder
     from .evaluation import benchmark, compare, replay
     from .explanations import attribute, best_edits
-    from .predictors import Predictor, load_predictor, make_predictor, register_predictor
+    from .predictors import Predictor, Source, load_predictor, make_predictor, register_predictor
     from .searchers import (
         CurveHistory,
         History,
@@ -33,6 +33,7 @@ _LAZY = {
     "Predictor": ".predictors",
     "Scheduler": ".searchers",
     "Searcher": ".searchers",
+    "Source": ".predictors",
     "Study": ".studies",
     "Table": ".benchmarks_data",
     "attribute": ".explanations",
@@ -77,6 +78,7 @@ __all__ = [
     "SearchSpace",
     "Searcher",
     "Skeleton",
+    "Source",
     "Study",
     "Table",
     "__version__",

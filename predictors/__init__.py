@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import InvalidDataError
 from ..registry import Entry, Registry
 from .base import Predictor
+from .sources import Source
 
 PREDICTORS = Registry(
     "predictor",
@@ -38,6 +39,17 @@ PREDICTORS = Registry(
             ".predictors.gaussian_process:GaussianProcess",
             "Gaussian process, Weisfeiler-Lehman subtree kernel",
             {"kernel": "wl", "encoder": "wl"},
+        ),
+        "gp_transfer": Entry(
+            ".predictors.source_prior:SourcePriorGaussianProcess",
+            "Gaussian process whose prior mean is what sources forecast",
+        ),
+        "gp_multitask": Entry(
+            ".predictors.multi_task:MultiTaskGaussianProcess",
+            "Gaussian process of target and sources at once (coregionalisation)",
+        ),
+        "rgpe": Entry(
+            ".predictors.rank_weighted:RankWeightedEnsemble", "ensemble of target and sources, weighted by ranking"
         ),
         "xgboost": Entry(".predictors.xgboost:XGBoostPredictor", "boosted trees of XGBoost, deviation by resampling"),
         "xgboost_quantile": Entry(
@@ -115,4 +127,4 @@ def load_predictor(path: str | PathLike[str]) -> Predictor:
     return load(path)
 
 
-__all__ = ["PREDICTORS", "Predictor", "load_predictor", "make_predictor", "register_predictor"]
+__all__ = ["PREDICTORS", "Predictor", "Source", "load_predictor", "make_predictor", "register_predictor"]

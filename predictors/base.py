@@ -64,6 +64,8 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     metadata_: dict[str, Any]
     default_encoder: ClassVar[str] = "semantic"
     multi_output: ClassVar[bool] = False
+    saved_in_state: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that JSON has no form of: `_get_state` holds them, and `_set_state` sets them."""
 
     def __init__(
         self, encoder: str | Encoder | None = None, *, target_transform: str = "rank_gaussian", seed: int = 0
@@ -228,8 +230,16 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         extras = self._info.matrix(info, n)
         for start in range(0, max(n, 1), CHUNK):
             part = slice(start, start + CHUNK)
-            features = X[part] if self.encoder_ is None else self.encoder_.transform(X[part]).astype(np.float64)
-            yield np.concatenate([features, extras[part]], axis=1)
+            yield np.concatenate([self._features(X[part]), extras[part]], axis=1)
+
+    def _features(self, X: Any) -> Floats:
+        """Return the columns of a valid query that come before the extras, `(n, d)`."""
+        return X if self.encoder_ is None else self.encoder_.transform(X).astype(np.float64)
+
+    def _scores(self, X: Architectures | ArrayLike) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation of the transformed targets, both `(n, m)`."""
+        means, stds = zip(*[self._predict(part) for part in self._feature_chunks(X, None)], strict=True)
+        return np.concatenate(means), np.concatenate(stds)
 
     def _shape(self, values: Floats) -> Floats:
         return values[:, 0] if self._single_output_ else values

@@ -48,6 +48,11 @@ SEARCHERS = Registry(
             "Gaussian process, max-value entropy search",
             {"acquisition": "mes"},
         ),
+        "bo_transfer": Entry(
+            ".searchers.bayesian_optimization:BayesianOptimization",
+            "Gaussian process that also learns from sources, log expected improvement",
+            {"predictor": "gp_transfer"},
+        ),
         "bananas": Entry(".searchers.guided:Bananas", "mutants by independent Thompson sampling on path features"),
         "npenas": Entry(".searchers.guided:Npenas", "evolution whose mutants are screened by a predictor"),
         "brp": Entry(".searchers.guided:SuccessiveTopK", "the top of a ranking that is renewed every round"),

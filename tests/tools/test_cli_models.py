@@ -120,3 +120,25 @@ def test_bad_models_and_architectures(refused, model, tmp_path):
     refused("argument", "predict", model, "8:16:24:64:40")
     refused("either --all or architectures", "predict", model, CELLS[0], "--all")
     refused("got none", "predict", model)
+
+
+def test_fit_learns_from_sources_too(cli, tmp_path, trainings):
+    data, first, second = trainings([0.5, 0.7, 0.2, 0.9, 0.4, 0.6, 0.1, 0.8]), tmp_path / "a", tmp_path / "b"
+    more = ["--direction", "lower", "-p", "gp_transfer@adjacency"]
+    usual = ["fit", "--data", data, "--space", "nasbench201", "--metric", "loss", *more]
+    table = "nasbench201:imagenet16/valid_accuracy@12"
+    assert cli(*usual, "-o", first, "--source", table)[0] == 0
+    loaded = archcast.load_predictor(first)
+    assert loaded.metadata_["sources"] == [table]
+    values = archcast.load_table("nasbench201").values("imagenet16/valid_accuracy", epoch=12)
+    np.testing.assert_array_equal(loaded.sources[0].y, -values)  # the target is a loss
+    assert cli(*usual, "-o", second, "--source", first)[0] == 0  # a fitted predictor is a source as well
+    assert np.isfinite(archcast.load_predictor(second).predict(loaded.space_.sample(5, seed=0))).all()
+
+
+def test_fit_refuses_sources_that_nobody_takes(refused, tmp_path, trainings):
+    arguments = fit_data(trainings([0.5, 0.7, 0.2, 0.9, 0.4, 0.6, 0.1, 0.8]), tmp_path / "m", "--direction", "lower")
+    refused(
+        "expected a predictor that learns from sources", *arguments, "--source", "nasbench201:cifar10/test_accuracy"
+    )
+    assert not (tmp_path / "m").exists()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from ...errors import InvalidDataError
-from .inputs import JsonOption
+from .inputs import JsonOption, SourceOption
 from .runs import CacheOption, JobsOption, OutputOption, PlotOption, execute, require_output, seed_list
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def benchmark(
             "for several objectives or constraints.",
         ),
     ] = None,
+    source: SourceOption = None,
     scheduler: Annotated[
         list[str] | None,
         typer.Option(
@@ -120,18 +121,24 @@ def benchmark(
         archcast benchmark -t accel_nasbench --objective imagenet/top1 --objective a100/throughput
         --constraint 'model/parameters<=6' --searcher ehvi --searcher nsga2 --searcher tpe --budget 100 --seeds 20
 
+        archcast benchmark -t nasbench_graph_cora:cora/test_accuracy --searcher bo --searcher bo_transfer
+        --source nasbench_graph_citeseer:citeseer/test_accuracy --budget 50
+
         archcast benchmark -t nasbench_nlp -m wikitext2/test_loss --searcher bo --workers 4 --budget 60
 
         archcast benchmark -t nasbench_nlp -m wikitext2/valid_loss --scheduler asha --scheduler bohb --searcher bo
         --min-epochs 3 --eta 3 --budget 20 --workers 4
     """
     from ...evaluation import FidelityPlan, FidelityProblem, SearchPlan, SearchProblem
+    from ...evaluation.sources import read_sources, searchers_with_sources
 
     require_output(output)
     plan: SearchPlan
     if scheduler:
         if objective or constraint or reference:
             raise InvalidDataError("--scheduler searches for one metric, expected no --objective and no --constraint")
+        if source:
+            raise InvalidDataError("--source is for searchers that train fully, expected no --scheduler beside it")
         if batch != 1:
             raise InvalidDataError(f"--batch must be 1 with --scheduler, which decides one by one, got {batch}")
         plan = FidelityPlan(
@@ -161,9 +168,10 @@ def benchmark(
         else:
             problems = [_problem(SearchProblem.of, text, metric, epoch, select_metric) for text in table]
             usual = ["auto", "regularized_evolution", "random"]
+        sources = read_sources(source or [], higher_is_better=True)
         plan = SearchPlan(
             problems,
-            searchers=searcher or usual,
+            searchers=searchers_with_sources(searcher or usual, sources) if sources else searcher or usual,
             budget=150 if budget is None else budget,
             seeds=seed_list(seeds),
             batch=batch,

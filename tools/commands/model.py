@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import ArchcastError, InvalidDataError
-from .inputs import ArchitectureArguments, ArchitectureFile, JsonOption, SeedOption, read_architectures
+from .inputs import ArchitectureArguments, ArchitectureFile, JsonOption, SeedOption, SourceOption, read_architectures
 from .outputs import Format, print_json, print_records, require_writable
 from .progress import working
 
@@ -46,6 +46,7 @@ def fit(
     n: Annotated[
         int | None, typer.Option("--n", "-n", min=2, help="Train on n random rows; on all that are known if left out.")
     ] = None,
+    source: SourceOption = None,
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -58,12 +59,16 @@ def fit(
         archcast fit --table nasbench201 --metric cifar10/test_accuracy --epoch 200 --n 156 --output forecaster.archcast
 
         archcast fit --data mine.csv --space nasbench201 --metric accuracy --direction higher -o mine.archcast
+
+        archcast fit --data mine.csv --space nasbench201 --metric accuracy --direction higher -o mine.archcast
+        --predictor gp_transfer --source nasbench201:cifar10/test_accuracy@200
     """
     import time
 
     import numpy as np
 
     from ...benchmarks_data import load_table
+    from ...evaluation.sources import give_sources, read_sources
     from ...predictors import make_predictor
 
     surrogate = make_predictor(predictor, seed=seed)
@@ -73,27 +78,31 @@ def fit(
     if table is not None and (space is not None or direction is not None):
         raise InvalidDataError("--space and --direction describe --data, a table knows its own")
     with TemporaryDirectory(prefix="archcast-") as folder:
-        source = load_table(table) if table is not None else _import(data, space, metric, direction, Path(folder))
+        data_table = load_table(table) if table is not None else _import(data, space, metric, direction, Path(folder))
         if data is not None and "/" not in metric:
             metric = f"{data.name.partition('.')[0]}/{metric}"
-        values = source.values(metric, epoch=epoch)
-        described = source.metrics[metric]
+        values = data_table.values(metric, epoch=epoch)
+        described = data_table.metrics[metric]
+        sources = read_sources(source or [], higher_is_better=described.higher_is_better)
+        give_sources([surrogate], sources)
         known = np.flatnonzero(np.isfinite(values))
         if n is not None and n > len(known):
             raise InvalidDataError(f"expected --n of at most {len(known)}, the rows where {metric} is known, got {n}")
         rows = known if n is None else np.sort(np.random.default_rng(seed).permutation(known)[:n])
         started = time.perf_counter()
         with working(f"fitting {predictor} to {len(rows):,} architectures"):
-            surrogate.fit(source.architectures[rows], values[rows])
+            surrogate.fit(data_table.architectures[rows], values[rows])
         seconds = time.perf_counter() - started
     at = epoch if epoch is not None else described.epochs[-1] if len(described.epochs) else None
     surrogate.metadata_ = {
-        "table": source.name if table is not None else str(data),
+        "table": data_table.name if table is not None else str(data),
         "metric": metric,
         "epoch": None if at is None else int(at),
         "unit": described.unit,
         "direction": described.direction,
     }
+    if sources:
+        surrogate.metadata_["sources"] = [found.name for found in sources]
     try:
         surrogate.save(output)
     except OSError as error:
