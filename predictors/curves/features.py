@@ -1,0 +1,137 @@
+"""A regressor on what the beginning of a curve looks like, and on what is trained."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from ...encoders import Encoder, make_encoder
+from ...errors import InvalidDataError
+from ...spaces import Architectures
+from ..base import Predictor
+from .base import Extrapolator, Floats, typical_distance
+
+
+def curve_features(curves: Floats, higher_is_better: bool = True) -> Floats:
+    """Return what the beginnings of curves `(m, k)` look like, `(m, 16)`.
+
+    Levels: the first, last and best value, and the means of all values, of the later half and of the last three. Changes:
+    of the last epoch, over the last three epochs, the later half and all; the same as logarithms of their size, and the
+    share of each that the next contributes. Curvature: the difference of the last two changes, and of the halves' mean
+    slopes. Roughness: the deviation of the changes. How long ago the best was.
+    """
+    k = curves.shape[1]
+    last, first = curves[:, -1], curves[:, 0]
+    running = np.maximum if higher_is_better else np.minimum
+    best = running.reduce(curves, axis=1)
+    age = np.argmax(curves[:, ::-1] == best[:, None], axis=1)
+    half, three = k // 2, min(3, k - 1)
+    steps = np.diff(curves, axis=1) if k > 1 else np.zeros((len(curves), 1))
+    recent, late, whole = last - curves[:, k - 1 - three], last - curves[:, half], last - first
+    early = (curves[:, half] - first) / max(half, 1)
+    size = np.finfo(np.float64).tiny + 1e-6 * (typical_distance(last) or 1.0)
+    return np.stack(
+        [
+            last,
+            first,
+            best,
+            curves.mean(axis=1),
+            curves[:, half:].mean(axis=1),
+            curves[:, -3:].mean(axis=1),
+            steps[:, -1],
+            recent / max(three, 1),
+            late / max(k - 1 - half, 1),
+            whole / max(k - 1, 1),
+            np.log(size + np.abs(recent)),
+            np.log(size + np.abs(whole)),
+            steps[:, -1] - (steps[:, -2] if k > 2 else 0.0),
+            late / max(k - 1 - half, 1) - early,
+            steps.std(axis=1),
+            age.astype(np.float64),
+        ],
+        axis=1,
+    )
+
+
+class FeatureExtrapolator(Extrapolator):
+    """A regressor from the features of a beginning to the change that is still to come.
+
+    The complete curves, cut to what has been seen of a new one, are its training set; it is fitted when that length is
+    first asked for. What is forecast is the change from the last value on, so that a regressor that knows nothing says
+    that curves stay where they are.
+
+    Parameters
+    ----------
+    regressor : str or Predictor
+        A predictor that answers with a mean and a deviation, `"random_forest"` or `"svr"`, say.
+    encoder : str or Encoder, optional
+        Encodes the architectures as further features; without it they are not looked at.
+    seed : int
+
+    Notes
+    -----
+    Baker, Gupta, Raskar and Naik, "Accelerating Neural Architecture Search using Performance Prediction",
+    arXiv:1705.10823, 2017: a support vector regression on values, differences and second differences of the curve, the
+    architecture and its hyperparameters.
+    """
+
+    least_complete: ClassVar[int] = 5
+
+    def __init__(
+        self,
+        regressor: str | Predictor = "random_forest",
+        encoder: str | Encoder | None = None,
+        *,
+        seed: int = 0,
+    ) -> None:
+        self.regressor = regressor
+        self.encoder = encoder
+        self.seed = seed
+
+    def _fit(self, curves: Floats, architectures: Architectures | None) -> None:
+        self._new_regressor()
+        self._complete = curves
+        self._encoder: Encoder | None = None
+        self._encoding = np.zeros((len(curves), 0))
+        if self.encoder is not None:
+            if architectures is None:
+                raise InvalidDataError("an extrapolator with an encoder needs the architectures of the curves")
+            encoder = make_encoder(self.encoder) if isinstance(self.encoder, str) else self.encoder
+            self._encoder = encoder.fit(architectures)
+            self._encoding = self._encoder.transform(architectures).astype(np.float64)
+        self._regressors: dict[int, Predictor | None] = {}
+
+    def _new_regressor(self) -> Predictor:
+        from sklearn.base import clone
+
+        from .. import make_predictor
+
+        made = make_predictor(self.regressor) if isinstance(self.regressor, str) else clone(self.regressor)
+        if not isinstance(made, Predictor):
+            raise InvalidDataError(f"regressor must be a name or a Predictor, got {type(made).__name__}")
+        made.set_params(target_transform="standardize", seed=self.seed)
+        return made
+
+    def _predict(self, curves: Floats, architectures: Architectures | None) -> tuple[Floats, Floats]:
+        encoding = np.zeros((len(curves), 0))
+        if self._encoder is not None:
+            if architectures is None:
+                raise InvalidDataError("an extrapolator with an encoder needs the architectures of the curves")
+            encoding = self._encoder.transform(architectures).astype(np.float64)
+        regressor = self._fitted(curves.shape[1])
+        if regressor is None:  # no curve ever changed after this epoch
+            return curves[:, -1].copy(), np.zeros(len(curves))
+        features = np.concatenate([curve_features(curves, self.higher_is_better_), encoding], axis=1)
+        change, std = regressor.predict(features, return_std=True)
+        return curves[:, -1] + change, std
+
+    def _fitted(self, seen: int) -> Predictor | None:
+        """Return the regressor for curves of which so many values are seen; None if nothing is left to learn."""
+        if seen not in self._regressors:
+            change = self.finals_ - self._complete[:, seen - 1]
+            beginnings = curve_features(self._complete[:, :seen], self.higher_is_better_)
+            features = np.concatenate([beginnings, self._encoding], axis=1)
+            moving = bool((change != change[0]).any())
+            self._regressors[seen] = self._new_regressor().fit(features, change) if moving else None
+        return self._regressors[seen]
