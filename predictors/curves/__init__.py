@@ -29,17 +29,17 @@ EXTRAPOLATORS = Registry(
         "epoch_gp": Entry(
             ".predictors.curves.epoch_process:EpochProcess", "Gaussian process over epochs, shared by all curves"
         ),
-        "curve_forest": Entry(
+        "feature_forest": Entry(
             ".predictors.curves.features:FeatureExtrapolator",
             "random forest on features of the curve",
             {"regressor": "random_forest"},
         ),
-        "curve_svr": Entry(
+        "feature_svr": Entry(
             ".predictors.curves.features:FeatureExtrapolator",
             "support vector regression on features of the curve",
             {"regressor": "svr"},
         ),
-        "curve_regression": Entry(
+        "feature_gp": Entry(
             ".predictors.curves.features:FeatureExtrapolator",
             "Gaussian process on features of the curve",
             {"regressor": "gp"},
@@ -55,7 +55,7 @@ def make_extrapolator(name: str, **parameters: Any) -> Extrapolator:
     Parameters
     ----------
     name : str
-        `extrapolator[@encoder[+encoder...]]`, e.g. `"parametric"` or `"curve_forest@operations"`: those that look at the
+        `extrapolator[@encoder[+encoder...]]`, e.g. `"parametric"` or `"feature_forest@operations"`: those that look at the
         architecture as well take an encoder.
     **parameters
         Constructor arguments that override the defaults of the name.

@@ -90,7 +90,7 @@ class Extrapolator(BaseEstimator, ABC):  # type: ignore[misc]
                 f"{type(self).__name__} learns from at least {self.least_complete} complete curves, got "
                 f"{int(complete.sum())} of {len(values)} that have a first and a last value"
             )
-        known = _bridged(values[complete])
+        known = bridged(values[complete])
         self.finals_ = known[:, -1]
         self._fit(known, None if architectures is None else architectures[np.flatnonzero(complete)])
         return self
@@ -137,7 +137,7 @@ class Extrapolator(BaseEstimator, ABC):  # type: ignore[misc]
             elif k == last:
                 mean[rows] = values[rows, -1]
             else:
-                mean[rows], std[rows] = self._predict(_bridged(values[rows, :k]), own)
+                mean[rows], std[rows] = self._predict(bridged(values[rows, :k]), own)
         return (mean, std) if return_std else mean
 
     def _before(self, row: int) -> tuple[float, float]:
@@ -181,7 +181,7 @@ def _check_batch(architectures: Architectures | None, rows: int) -> None:
         raise InvalidDataError(f"expected one architecture for each of {rows} curves, got {len(architectures)}")
 
 
-def _bridged(values: Floats) -> Floats:
+def bridged(values: Floats) -> Floats:
     """Return curves whose gaps are filled by straight lines, and whose start is that of their first value."""
     gaps = np.isnan(values)
     broken = np.flatnonzero(gaps.any(axis=1))

@@ -12,14 +12,33 @@ from ...spaces import Architectures
 from ..base import Predictor
 from .base import Extrapolator, Floats, typical_distance
 
+CURVE_FEATURES = (
+    "last",
+    "first",
+    "best",
+    "mean",
+    "mean of the later half",
+    "mean of the last three",
+    "last change",
+    "recent slope",
+    "late slope",
+    "slope",
+    "log recent change",
+    "log change",
+    "last curvature",
+    "curvature",
+    "roughness",
+    "age of the best",
+)
+"""The columns of `curve_features`."""
 
-def curve_features(curves: Floats, higher_is_better: bool = True) -> Floats:
-    """Return what the beginnings of curves `(m, k)` look like, `(m, 16)`.
 
-    Levels: the first, last and best value, and the means of all values, of the later half and of the last three. Changes:
-    of the last epoch, over the last three epochs, the later half and all; the same as logarithms of their size, and the
-    share of each that the next contributes. Curvature: the difference of the last two changes, and of the halves' mean
-    slopes. Roughness: the deviation of the changes. How long ago the best was.
+def curve_features(curves: Floats, higher_is_better: bool = True, *, least: float = 1e-6) -> Floats:
+    """Return what the beginnings of curves `(m, k)` look like, `(m, 16)`: see `CURVE_FEATURES`.
+
+    Levels; changes per epoch of the last epoch, of the last three, of the later half and of all; two of these as
+    logarithms of their size; the differences of the last two changes, and of the slopes of the halves; the deviation of
+    the changes; and how long ago the best value was. Changes below `least` are not told apart by their logarithms.
     """
     k = curves.shape[1]
     last, first = curves[:, -1], curves[:, 0]
@@ -30,7 +49,6 @@ def curve_features(curves: Floats, higher_is_better: bool = True) -> Floats:
     steps = np.diff(curves, axis=1) if k > 1 else np.zeros((len(curves), 1))
     recent, late, whole = last - curves[:, k - 1 - three], last - curves[:, half], last - first
     early = (curves[:, half] - first) / max(half, 1)
-    size = np.finfo(np.float64).tiny + 1e-6 * (typical_distance(last) or 1.0)
     return np.stack(
         [
             last,
@@ -43,8 +61,8 @@ def curve_features(curves: Floats, higher_is_better: bool = True) -> Floats:
             recent / max(three, 1),
             late / max(k - 1 - half, 1),
             whole / max(k - 1, 1),
-            np.log(size + np.abs(recent)),
-            np.log(size + np.abs(whole)),
+            np.log(least + np.abs(recent)),
+            np.log(least + np.abs(whole)),
             steps[:, -1] - (steps[:, -2] if k > 2 else 0.0),
             late / max(k - 1 - half, 1) - early,
             steps.std(axis=1),
@@ -92,6 +110,7 @@ class FeatureExtrapolator(Extrapolator):
     def _fit(self, curves: Floats, architectures: Architectures | None) -> None:
         self._new_regressor()
         self._complete = curves
+        self._least = 1e-3 * (typical_distance(self.finals_) or float(np.abs(self.finals_).max()) or 1.0)
         self._encoder: Encoder | None = None
         self._encoding = np.zeros((len(curves), 0))
         if self.encoder is not None:
@@ -122,15 +141,18 @@ class FeatureExtrapolator(Extrapolator):
         regressor = self._fitted(curves.shape[1])
         if regressor is None:  # no curve ever changed after this epoch
             return curves[:, -1].copy(), np.zeros(len(curves))
-        features = np.concatenate([curve_features(curves, self.higher_is_better_), encoding], axis=1)
+        features = np.concatenate([self._features(curves), encoding], axis=1)
         change, std = regressor.predict(features, return_std=True)
         return curves[:, -1] + change, std
+
+    def _features(self, curves: Floats) -> Floats:
+        return curve_features(curves, self.higher_is_better_, least=self._least)
 
     def _fitted(self, seen: int) -> Predictor | None:
         """Return the regressor for curves of which so many values are seen; None if nothing is left to learn."""
         if seen not in self._regressors:
             change = self.finals_ - self._complete[:, seen - 1]
-            beginnings = curve_features(self._complete[:, :seen], self.higher_is_better_)
+            beginnings = self._features(self._complete[:, :seen])
             features = np.concatenate([beginnings, self._encoding], axis=1)
             moving = bool((change != change[0]).any())
             self._regressors[seen] = self._new_regressor().fit(features, change) if moving else None

@@ -24,7 +24,7 @@ def curves(
         typer.Option(
             "--extrapolator",
             "-x",
-            help="extrapolator[@encoder], repeatable; parametric and curve_forest by default. 'last' is always shown.",
+            help="extrapolator[@encoder], repeatable; parametric and feature_forest by default. 'last' is always shown.",
         ),
     ] = None,
     fractions: Annotated[
@@ -49,7 +49,7 @@ def curves(
     Examples:
 
         archcast curves --table nasbench_nlp --metric wikitext2/valid_loss --fractions 0.1,0.25 -x parametric
-        -x curve_forest
+        -x feature_forest
 
         archcast curves --table mine.h5 --metric mnist/accuracy -x epoch_gp --n 20,100 --json
     """
@@ -59,7 +59,7 @@ def curves(
     plan = CurvePlan(
         table,
         metric,
-        extrapolators=extrapolator or ["parametric", "curve_forest"],
+        extrapolators=extrapolator or ["parametric", "feature_forest"],
         fractions=_shares(fractions),
         n=integers("--n", n),
         seeds=seed_list(seeds),
