@@ -92,9 +92,9 @@ class CurvePredictor(Predictor):
     def _new_regressor(self) -> Predictor:
         from . import make_predictor
 
-        made = make_predictor(self.regressor) if isinstance(self.regressor, str) else clone(self.regressor)
-        if not isinstance(made, Predictor):
-            raise InvalidDataError(f"regressor must be a name or a Predictor, got {type(made).__name__}")
+        if not isinstance(self.regressor, (str, Predictor)):
+            raise InvalidDataError(f"regressor must be a name or a Predictor, got {type(self.regressor).__name__}")
+        made: Predictor = make_predictor(self.regressor) if isinstance(self.regressor, str) else clone(self.regressor)
         made.set_params(target_transform="none", seed=self.seed)
         return made
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from ...spaces import Architectures
-from .base import Extrapolator, Floats
+from .base import Extrapolator, Floats, typical_distance
 
 _ENOUGH = 5
 """With fewer complete curves a model is believed as it is."""
 _DOUBT = 4.0
 """How many complete curves the model's own word counts as much as."""
 _MOST = 300
+"""Complete curves by which a model is corrected."""
+_FAR = 4.0
+"""Errors of more deviations, in units of what they typically are, count as so many: that training has diverged."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Correction:
         n, weights = len(final), 1 / std**2
         weights /= weights.mean()
         X = np.stack([mean - last, np.ones(n)], axis=1)
-        errors = final - mean
+        reach = std * _FAR * max(1.0, typical_distance((final - mean) / std))
+        errors = np.clip(final - mean, -reach, reach)
         noise = float((weights * errors**2).sum()) / n
         # A prior of deviation 1 for the share, and of that of the errors for the shift.
         prior = np.diag([noise, _DOUBT])
@@ -52,15 +57,19 @@ class CorrectedExtrapolator(Extrapolator):
 
     That says how much of the change that it forecasts is to be believed (the rest is the last value seen), what to add,
     and how wide the deviation has to be. All is shrunk towards the model's own word, which counts as much as four
-    complete curves. Subclasses implement `_learn` and `_extrapolate`, which stand for `_fit` and `_predict`.
+    complete curves.
+Subclasses implement `_learn` and `_extrapolate`, which stand for `_fit` and `_predict`.
     """
+
+    variants: ClassVar[tuple[float, ...]] = (0.0,)
+    """What `_extrapolate` is given to choose from; the first while there are few complete curves."""
 
     @abstractmethod
     def _learn(self, curves: Floats) -> None:
         """Learn from complete curves `(n, l)`."""
 
     @abstractmethod
-    def _extrapolate(self, curves: Floats) -> tuple[Floats, Floats]:
+    def _extrapolate(self, curves: Floats, variant: float) -> tuple[Floats, Floats]:
         """Return the model's mean and deviation of the last value for curves `(m, k)`, `(m,)` each."""
 
     def _fit(self, curves: Floats, architectures: Architectures | None) -> None:
@@ -68,18 +77,26 @@ class CorrectedExtrapolator(Extrapolator):
         # Evenly among all, and no more than it takes to know a mean and a deviation well.
         rows = np.unique(np.linspace(0, max(len(curves) - 1, 0), min(len(curves), _MOST)).astype(np.intp))
         self._complete = curves[rows]
-        self._corrections: dict[int, Correction] = {}
+        self._choices: dict[int, tuple[float, Correction]] = {}
 
     def _predict(self, curves: Floats, architectures: Architectures | None) -> tuple[Floats, Floats]:
-        mean, std = self._extrapolate(curves)
-        return self._correction(curves.shape[1]).apply(curves[:, -1], mean, std)
+        variant, correction = self._choice(curves.shape[1])
+        mean, std = self._extrapolate(curves, variant)
+        return correction.apply(curves[:, -1], mean, std)
 
-    def _correction(self, seen: int) -> Correction:
-        """Return the correction of forecasts of curves of which so many values are seen."""
+    def _choice(self, seen: int) -> tuple[float, Correction]:
+        """Return the variant and the correction for curves of which so many values are seen."""
         if len(self._complete) < _ENOUGH:
-            return Correction()
-        if seen not in self._corrections:
-            mean, std = self._extrapolate(self._complete[:, :seen])
+            return self.variants[0], Correction()
+        if seen not in self._choices:
             last, final = self._complete[:, seen - 1], self._complete[:, -1]
-            self._corrections[seen] = Correction.learn(last, mean, std, final)
-        return self._corrections[seen]
+            best = -np.inf
+            for variant in self.variants:
+                mean, std = self._extrapolate(self._complete[:, :seen], variant)
+                correction = Correction.learn(last, mean, std, final)
+                mean, std = correction.apply(last, mean, std)
+                error = np.minimum(np.abs(final - mean) / std, _FAR)
+                score = float(-(np.log(std) + error**2 / 2).mean())
+                if score > best:
+                    best, self._choices[seen] = score, (variant, correction)
+        return self._choices[seen]

@@ -77,7 +77,7 @@ class EpochProcess(CorrectedExtrapolator):
         standing = (parameters - _PRIOR_MEAN) / _PRIOR_STD
         return float(0.5 * (white**2).sum() + n * np.log(np.diag(L)).sum() + 0.5 * standing @ standing)
 
-    def _extrapolate(self, curves: Floats) -> tuple[Floats, Floats]:
+    def _extrapolate(self, curves: Floats, variant: float = 0.0) -> tuple[Floats, Floats]:
         seen = curves.shape[1]
         low, high = self._limits
         inside = np.clip(curves, low[:seen], high[:seen])

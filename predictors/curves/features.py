@@ -11,6 +11,9 @@ from ...errors import InvalidDataError
 from ...spaces import Architectures
 from ..base import Predictor
 from .base import Extrapolator, Floats, typical_distance
+from .correction import Correction
+
+_FOLDS = 3
 
 CURVE_FEATURES = (
     "last",
@@ -76,8 +79,8 @@ class FeatureExtrapolator(Extrapolator):
     """A regressor from the features of a beginning to the change that is still to come.
 
     The complete curves, cut to what has been seen of a new one, are its training set; it is fitted when that length is
-    first asked for. What is forecast is the change from the last value on, so that a regressor that knows nothing says
-    that curves stay where they are.
+    first asked for, and corrected by its errors in cross-validation. What is forecast is the change from the last value
+    on, so that a regressor that knows nothing says that curves stay where they are.
 
     Parameters
     ----------
@@ -119,16 +122,16 @@ class FeatureExtrapolator(Extrapolator):
             encoder = make_encoder(self.encoder) if isinstance(self.encoder, str) else self.encoder
             self._encoder = encoder.fit(architectures)
             self._encoding = self._encoder.transform(architectures).astype(np.float64)
-        self._regressors: dict[int, Predictor | None] = {}
+        self._regressors: dict[int, tuple[Predictor | None, Correction]] = {}
 
     def _new_regressor(self) -> Predictor:
         from sklearn.base import clone
 
         from .. import make_predictor
 
-        made = make_predictor(self.regressor) if isinstance(self.regressor, str) else clone(self.regressor)
-        if not isinstance(made, Predictor):
-            raise InvalidDataError(f"regressor must be a name or a Predictor, got {type(made).__name__}")
+        if not isinstance(self.regressor, (str, Predictor)):
+            raise InvalidDataError(f"regressor must be a name or a Predictor, got {type(self.regressor).__name__}")
+        made: Predictor = make_predictor(self.regressor) if isinstance(self.regressor, str) else clone(self.regressor)
         made.set_params(target_transform="standardize", seed=self.seed)
         return made
 
@@ -138,22 +141,39 @@ class FeatureExtrapolator(Extrapolator):
             if architectures is None:
                 raise InvalidDataError("an extrapolator with an encoder needs the architectures of the curves")
             encoding = self._encoder.transform(architectures).astype(np.float64)
-        regressor = self._fitted(curves.shape[1])
-        if regressor is None:  # no curve ever changed after this epoch
-            return curves[:, -1].copy(), np.zeros(len(curves))
+        regressor, correction = self._fitted(curves.shape[1])
+        last = curves[:, -1]
+        if regressor is None:  # all curves change by the same after this epoch
+            return last + (self.finals_[0] - self._complete[0, curves.shape[1] - 1]), np.zeros(len(curves))
         features = np.concatenate([self._features(curves), encoding], axis=1)
         change, std = regressor.predict(features, return_std=True)
-        return curves[:, -1] + change, std
+        return correction.apply(last, last + change, std)
 
     def _features(self, curves: Floats) -> Floats:
         return curve_features(curves, self.higher_is_better_, least=self._least)
 
-    def _fitted(self, seen: int) -> Predictor | None:
-        """Return the regressor for curves of which so many values are seen; None if nothing is left to learn."""
-        if seen not in self._regressors:
-            change = self.finals_ - self._complete[:, seen - 1]
-            beginnings = self._features(self._complete[:, :seen])
-            features = np.concatenate([beginnings, self._encoding], axis=1)
-            moving = bool((change != change[0]).any())
-            self._regressors[seen] = self._new_regressor().fit(features, change) if moving else None
+    def _fitted(self, seen: int) -> tuple[Predictor | None, Correction]:
+        """Return the regressor for curves of which so many values are seen; None if nothing is left to learn.
+
+        The correction is that of its forecasts in cross-validation: deviations of forests of few curves are too small.
+        """
+        if seen in self._regressors:
+            return self._regressors[seen]
+        last, n = self._complete[:, seen - 1], len(self.finals_)
+        change = self.finals_ - last
+        features = np.concatenate([self._features(self._complete[:, :seen]), self._encoding], axis=1)
+        if (change == change[0]).all():
+            self._regressors[seen] = None, Correction()
+            return self._regressors[seen]
+        mean, std = np.empty(n), np.empty(n)
+        fold = np.random.default_rng(self.seed).permutation(n) % _FOLDS
+        for k in range(_FOLDS):
+            inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+            if (change[inside] == change[inside[0]]).all():
+                mean[outside], std[outside] = change[inside[0]], float(change.std())
+            else:
+                part = self._new_regressor().fit(features[inside], change[inside])
+                mean[outside], std[outside] = part.predict(features[outside], return_std=True)
+        correction = Correction.learn(last, last + mean, std, self.finals_)
+        self._regressors[seen] = self._new_regressor().fit(features, change), correction
         return self._regressors[seen]

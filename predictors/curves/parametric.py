@@ -74,7 +74,7 @@ class Belief:
         return weights / weights.sum(axis=1, keepdims=True)
 
 
-def condition(prior: Prior, slopes: Floats, y: Floats) -> Belief:
+def condition(prior: Prior, slopes: Floats, y: Floats, discount: float = 0.0) -> Belief:
     """Return the conjugate posterior for every curve and shape.
 
     Parameters
@@ -84,15 +84,20 @@ def condition(prior: Prior, slopes: Floats, y: Floats) -> Belief:
         The shapes at the epochs seen.
     y : float64 array `(c, k)`
         The curves, in units of the scale and relative to the origin.
+    discount : float
+        The i-th of k reports counts `(i / k)^discount` of one: for curves that begin unlike any of the shapes.
     """
+    share = (np.arange(1, y.shape[1] + 1) / y.shape[1]) ** discount
+    weighted = y * share
     X = np.stack([np.ones_like(slopes), slopes], axis=2)
-    precision = np.einsum("gki,gkj->gij", X, X) + prior.precision
+    precision = np.einsum("k,gki,gkj->gij", share, X, X) + prior.precision
     covariance = np.linalg.inv(precision)
     pull = np.einsum("gij,gj->gi", prior.precision, prior.mean)
-    projected = np.stack([np.broadcast_to(y.sum(axis=1)[:, None], (len(y), len(slopes))), y @ slopes.T], axis=2) + pull
+    total = np.broadcast_to(weighted.sum(axis=1)[:, None], (len(y), len(slopes)))
+    projected = np.stack([total, weighted @ slopes.T], axis=2) + pull
     center = np.einsum("gij,cgj->cgi", covariance, projected)
-    shape = prior.shape + y.shape[1] / 2
-    rest = (y**2).sum(axis=1)[:, None] + (prior.mean * pull).sum(axis=1) - (center * projected).sum(axis=2)
+    shape = prior.shape + share.sum() / 2
+    rest = (y * weighted).sum(axis=1)[:, None] + (prior.mean * pull).sum(axis=1) - (center * projected).sum(axis=2)
     rate = prior.rate + 0.5 * np.maximum(rest, 0.0)
     gained = 0.5 * (np.linalg.slogdet(prior.precision)[1] - np.linalg.slogdet(precision)[1])
     evidence = prior.weights + gained + prior.shape * np.log(prior.rate) - shape * np.log(rate)
@@ -106,7 +111,7 @@ class ParametricExtrapolator(CorrectedExtrapolator):
     the families. For every shape the posterior of `f`, `b` and the noise is conjugate; the forecast is the mixture of
     their Student-t distributions. What Domhan et al. sample by MCMC is summed here over the grid of shapes, for all
     curves at once. From five complete curves on, the prior of all this is that under which they are typical; before, a curve
-    is expected to stay where it is.
+    is expected to stay where it is. How much early reports count is chosen by the complete curves as well.
 
     Parameters
     ----------
@@ -133,6 +138,7 @@ class ParametricExtrapolator(CorrectedExtrapolator):
     """
 
     least_complete: ClassVar[int] = 0
+    variants: ClassVar[tuple[float, ...]] = (0.0, 2.0, 4.0)
 
     def __init__(
         self, families: Sequence[str] | None = None, *, learn: bool = True, scale: float | None = None
@@ -176,15 +182,15 @@ class ParametricExtrapolator(CorrectedExtrapolator):
         share = (fitted.weights.sum(axis=0) + np.exp(vague.weights)) / (n + 1)
         return Prior(mean, np.linalg.inv(covariance) * noise[:, None, None], 2.0, noise, np.log(share), origin)
 
-    def _extrapolate(self, curves: Floats) -> tuple[Floats, Floats]:
+    def _extrapolate(self, curves: Floats, variant: float) -> tuple[Floats, Floats]:
         slopes = self._shapes[:, : curves.shape[1]]
         scale = self.scale_ or self._scale_of(curves[:, -1] if len(curves) > 1 else curves[0])
-        parts = [self._mixture(curves[i : i + _CHUNK], slopes, scale) for i in range(0, len(curves), _CHUNK)]
+        parts = [self._mixture(curves[i : i + _CHUNK], slopes, scale, variant) for i in range(0, len(curves), _CHUNK)]
         return np.concatenate([mean for mean, _ in parts]), np.concatenate([std for _, std in parts])
 
-    def _mixture(self, curves: Floats, slopes: Floats, scale: float) -> tuple[Floats, Floats]:
+    def _mixture(self, curves: Floats, slopes: Floats, scale: float, discount: float) -> tuple[Floats, Floats]:
         origin = curves[:, -1] if self.prior_.origin is None else np.full(len(curves), self.prior_.origin)
-        belief = condition(self.prior_, slopes, (curves - origin[:, None]) / scale)
+        belief = condition(self.prior_, slopes, (curves - origin[:, None]) / scale, discount)
         weights, final = belief.weights, belief.center[:, :, 0]
         variance = belief.noise * (belief.covariance[:, 0, 0] + 1)
         mean = (weights * final).sum(axis=1)
