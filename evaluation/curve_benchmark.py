@@ -202,9 +202,7 @@ def compare_curves(
     >>> [record["extrapolator"] for record in result.records[:2]]
     ['last', 'power_law']
     """
-    plan = CurvePlan(
-        table, metric, extrapolators=extrapolators, fractions=fractions, n=n, seeds=seeds, n_test=n_test
-    )
+    plan = CurvePlan(table, metric, extrapolators=extrapolators, fractions=fractions, n=n, seeds=seeds, n_test=n_test)
     return plan.run(n_jobs=n_jobs, cache=cache, progress=progress)
 
 

@@ -26,9 +26,9 @@ class CurvePredictor(Predictor):
 
     The curve is the first entry of `info` with several columns, one a report, NaN after what was seen: in the units of
     the target or others. What is learned is the difference between the target and its regression on the last value
-    seen. Curves may be seen to different epochs, in `fit` and in `predict`: for each length there is a fit of its own, to
-    the beginnings of that length, made when it is first asked for. Architectures of which nothing was seen are forecast
-    from their encoding alone. Other entries of `info` are features as usual.
+    seen. Curves may be seen to different epochs, in `fit` and in `predict`: for each length there is a fit of its own,
+    to the beginnings of that length, made when it is first asked for. Architectures of which nothing was seen are
+    forecast from their encoding alone. Other entries of `info` are features as usual.
 
     Parameters
     ----------
@@ -105,7 +105,9 @@ class CurvePredictor(Predictor):
     def _design(self, features: NDArray[np.float64], curves: NDArray[np.float64], seen: int) -> NDArray[np.float64]:
         if seen == 0:
             return features[:, self._others]
-        return np.concatenate([features[:, self._others], curve_features(bridged(curves[:, :seen]), least=self._least)], axis=1)
+        return np.concatenate(
+            [features[:, self._others], curve_features(bridged(curves[:, :seen]), least=self._least)], axis=1
+        )
 
     def _trend(self, coefficients: NDArray[np.float64], curves: NDArray[np.float64], seen: int) -> NDArray[np.float64]:
         """Return what the last value says about the target, on its transformed scale."""

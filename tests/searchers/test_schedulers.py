@@ -225,6 +225,10 @@ def test_forecast_stopping_gives_up_the_hopeless_and_not_the_late():
     assert not stops(hopeless, min_epochs=10)
     assert not stops(hopeless, p=0.0)
     assert stops(promising, p=1.0)
+    assert stops(hopeless, extrapolator="last")
+    assert not stops(promising, extrapolator="parametric")
+    with pytest.raises(UnknownNameError, match="unknown extrapolator 'magic'"):
+        stops(hopeless, extrapolator="magic")
 
 
 # ---- what searchers are told --------------------------------------------------------------------------------------

@@ -36,7 +36,9 @@ def compare(
     ] = None,
     info: Annotated[
         list[str] | None,
-        typer.Option(help="metric[@epoch] or curve metric@first:last, known of every architecture, that helps; repeatable."),
+        typer.Option(
+            help="metric[@epoch] or curve metric@first:last, known of every architecture, that helps; repeatable."
+        ),
     ] = None,
     avoid_twins: Annotated[
         bool, typer.Option("--avoid-twins", help="No isomorphic twins of training architectures among the test ones.")
