@@ -33,9 +33,9 @@ class MultiFidelityProcess(GaussianProcess):
 
     The lower process forecasts the cheap result of an architecture; it may have seen those of many more architectures
     than were fully trained. The upper process sees the architecture and its cheap result, with a kernel of the result
-    alone plus one of both together: a trend that all share, and what depends on the architecture as well. It begins with
-    the lengthscales that the lower one has found: what makes architectures alike on a short training does so on a long
-    one. Where the cheap result of an architecture is missing, the lower process's forecast stands in, with its
+    alone plus one of both together: a trend that all share, and what depends on the architecture as well. It begins
+    with the lengthscales that the lower one has found: what makes architectures alike on a short training does so on a
+    long one. Where the cheap result of an architecture is missing, the lower process's forecast stands in, with its
     uncertainty. Without `info` this is the plain Gaussian process.
 
     In `fit`, targets may be NaN for architectures whose `info` is known: these teach the lower process alone.
@@ -185,7 +185,7 @@ class MultiFidelityProcess(GaussianProcess):
         return dict(zip([names[i] for i in kernel.weighted_groups], low.parameters_[0][1:-1].tolist(), strict=True))
 
     def _filled(self, features: Matrix) -> tuple[Matrix, Matrix]:
-        """Return features whose cheap result is on the normal scale, forecast where missing, and its deviation `(n,)`."""
+        """Return features whose cheap result is on the normal scale, forecast if missing, and its deviation `(n,)`."""
         assert self._low is not None
         assert self._column is not None
         filled, spread = features.copy(), np.zeros(len(features))

@@ -84,8 +84,8 @@ class MedianStopping(EarlyStopping):
 class ForecastStopping(EarlyStopping):
     """Stops a training that will hardly beat the best finished one, by a forecast of its curve.
 
-    The extrapolator learns from the finished trainings. A training stops once the probability to end above the incumbent
-    is below `p`.
+    The extrapolator learns from the finished trainings. A training stops once the probability to end above the
+    incumbent is below `p`.
 
     Parameters
     ----------

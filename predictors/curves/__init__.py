@@ -55,8 +55,8 @@ def make_extrapolator(name: str, **parameters: Any) -> Extrapolator:
     Parameters
     ----------
     name : str
-        `extrapolator[@encoder[+encoder...]]`, e.g. `"parametric"` or `"feature_forest@operations"`: those that look at the
-        architecture as well take an encoder.
+        `extrapolator[@encoder[+encoder...]]`, e.g. `"parametric"` or `"feature_forest@operations"`: those that
+        look at the architecture as well take an encoder.
     **parameters
         Constructor arguments that override the defaults of the name.
 

@@ -55,9 +55,9 @@ class Correction:
 class CorrectedExtrapolator(Extrapolator):
     """A curve model that is told how it would have done for the complete curves, had they been seen as far.
 
-        That says how much of the change that it forecasts is to be believed (the rest is the last value seen), what to add,
-        and how wide the deviation has to be. All is shrunk towards the model's own word, which counts as much as four
-        complete curves.
+    That says how much of the change that it forecasts is to be believed (the rest is the last value seen), what to add,
+    and how wide the deviation has to be. All is shrunk towards the model's own word, which counts as much as four
+    complete curves. Where the model comes in variants, that with the best log score of these forecasts is taken.
     Subclasses implement `_learn` and `_extrapolate`, which stand for `_fit` and `_predict`.
     """
 

@@ -17,15 +17,15 @@ _PRIOR_STD = np.array([1.0, 1.5, 1.0, 1.5, 2.0])
 _MOST = 400
 """Complete curves that hyperparameters are fitted to."""
 _FAR = 4.0
-"""Values further from the median of their epoch, in interquartile ranges, are taken to be so far: they have diverged."""
+"""Values further from the median of their epoch, in interquartile ranges, count as so far away: they have diverged."""
 
 
 class EpochProcess(CorrectedExtrapolator):
     """A Gaussian process over epochs: curves decay to ends of their own, at speeds that mix all exponentials.
 
     A curve is the mean curve of the complete ones, plus a constant of variance `v`, plus a process with the covariance
-    `a b^c / (t + t' + b)^c`, which is a mixture of exponential decays `exp(-lambda t)` with Gamma distributed rates, plus
-    noise. The five hyperparameters are those under which all complete curves together are most probable; epochs are
+    `a b^c / (t + t' + b)^c`, which is a mixture of exponential decays `exp(-lambda t)` with Gamma distributed rates,
+    plus noise. The five hyperparameters are those under which all complete curves together are most probable; epochs are
     measured in shares of the whole training. All curves share one Cholesky factor, also those seen to different
     epochs: the factor of the first k epochs is its leading block.
 

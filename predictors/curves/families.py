@@ -1,9 +1,10 @@
 """The parametric families of learning curves, as shapes between the first epoch and the last.
 
-Every family of Domhan, Springenberg and Hutter ("Speeding Up Automatic Hyperparameter Optimization of Deep Neural
-Networks by Extrapolation of Learning Curves", IJCAI 2015) has one coefficient that says where the curve ends and one that
-says how far it is from there; both are linear. What is left is a shape, of at most two parameters. As shapes several
-families are one: exp4, Janoschek and Weibull are `exp(-(t / tau)^d)`; Hill, MMF and log power are `1 / (1 + (t / tau)^d)`.
+The families are those of Domhan, Springenberg and Hutter ("Speeding Up Automatic Hyperparameter Optimization of Deep
+Neural Networks by Extrapolation of Learning Curves", IJCAI 2015), each with a coefficient for where the curve ends and
+one for how far it is from there, in which it is linear; where the paper fixes one of the two, it is free here. What is
+left is a shape, of at most two parameters. As shapes several families are one: exp4, Janoschek and Weibull are
+`exp(-(t / tau)^d)`, and Hill, MMF and log power are `1 / (1 + (t / tau)^d)`.
 """
 
 from __future__ import annotations

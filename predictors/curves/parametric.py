@@ -58,8 +58,18 @@ class Prior:
 
 @dataclass(frozen=True)
 class Belief:
-    """What is believed of curves once they are seen: `center (c, g, 2)`, `covariance (g, 2, 2)` in units of the noise
-    variance, the mean `noise` variance and the log `evidence`, both `(c, g)`.
+    """What is believed of `c` curves for each of `g` shapes once they are seen.
+
+    Parameters
+    ----------
+    center : float64 array `(c, g, 2)`
+        The mean of `(f, b)`.
+    covariance : float64 array `(g, 2, 2)`
+        Of the same, in units of the noise variance.
+    noise : float64 array `(c, g)`
+        The mean of the noise variance.
+    evidence : float64 array `(c, g)`
+        The logarithm of how probable curve and shape are, up to a constant.
     """
 
     center: Floats
@@ -110,23 +120,23 @@ class ParametricExtrapolator(CorrectedExtrapolator):
     A curve is `y(t) = f + b s(t)` and noise, with `f` the value at the last epoch and `s` one of some hundred shapes of
     the families. For every shape the posterior of `f`, `b` and the noise is conjugate; the forecast is the mixture of
     their Student-t distributions. What Domhan et al. sample by MCMC is summed here over the grid of shapes, for all
-    curves at once. From five complete curves on, the prior of all this is that under which they are typical; before, a curve
-    is expected to stay where it is. How much early reports count is chosen by the complete curves as well.
+    curves at once. From five complete curves on, the prior of all this is that under which they are typical; before, a
+    curve is expected to stay where it is. How much early reports count is chosen by the complete curves as well.
 
     Parameters
     ----------
     families : sequence of str, optional
         Names of `FAMILIES`; all by default.
     learn : bool
-        Learn the prior from the complete curves. Without, they only correct the forecasts: for where they are a selection,
-        such as the trainings that were not stopped, from which nothing follows about the others.
+        Learn the prior from the complete curves. Without, they only correct the forecasts: for where they are a
+        selection, such as the trainings that were not stopped, from which nothing follows about the others.
     scale : float, optional
         How far the ends of trainings typically are from each other; from the curves by default.
 
     Notes
     -----
     Domhan, Springenberg and Hutter, "Speeding Up Automatic Hyperparameter Optimization of Deep Neural Networks by
-    Extrapolation of Learning Curves", IJCAI 2015. Bishop, "Pattern Recognition and Machine Learning", 2006, section 3.4.
+    Extrapolation of Learning Curves", IJCAI 2015. Bishop, "Pattern Recognition and Machine Learning", 2006, 3.4.
 
     Examples
     --------

@@ -24,7 +24,7 @@ def curves(
         typer.Option(
             "--extrapolator",
             "-x",
-            help="extrapolator[@encoder], repeatable; parametric and feature_forest by default. 'last' is always shown.",
+            help="extrapolator[@encoder], repeatable; parametric and feature_forest by default. 'last' always joins.",
         ),
     ] = None,
     fractions: Annotated[
@@ -41,7 +41,7 @@ def curves(
     plot: PlotOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare extrapolators: learn from n complete curves of a table, see the beginnings of all others, rank their ends.
+    """Compare extrapolators: learn from n complete curves, see the beginnings of all others, rank their ends.
 
     Every extrapolator sees the same draws, and "last value seen" is among them. With --json one object a run is printed
     as soon as the run is finished.
