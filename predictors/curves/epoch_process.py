@@ -25,8 +25,8 @@ class EpochProcess(CorrectedExtrapolator):
 
     A curve is the mean curve of the complete ones, plus a constant of variance `v`, plus a process with the covariance
     `a b^c / (t + t' + b)^c`, which is a mixture of exponential decays `exp(-lambda t)` with Gamma distributed rates,
-    plus noise. The five hyperparameters are those under which all complete curves together are most probable; epochs are
-    measured in shares of the whole training. All curves share one Cholesky factor, also those seen to different
+    plus noise. The five hyperparameters are those under which all complete curves together are most probable; epochs
+    are measured in shares of the whole training. All curves share one Cholesky factor, also those seen to different
     epochs: the factor of the first k epochs is its leading block.
 
     Notes
