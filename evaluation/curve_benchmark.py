@@ -246,7 +246,9 @@ def _measure(
 
 def _seeded(extrapolator: Extrapolator, seed: int) -> Extrapolator:
     copy: Extrapolator = clone(extrapolator)
-    return copy.set_params(seed=seed) if "seed" in copy.get_params(deep=False) else copy
+    if "seed" in copy.get_params(deep=False):
+        copy.set_params(seed=seed)
+    return copy
 
 
 def _shares(fractions: Sequence[float]) -> tuple[float, ...]:

@@ -90,7 +90,7 @@ class CorrectedExtrapolator(Extrapolator):
             return self.variants[0], Correction()
         if seen not in self._choices:
             last, final = self._complete[:, seen - 1], self._complete[:, -1]
-            best = -np.inf
+            best, self._choices[seen] = -np.inf, (self.variants[0], Correction())
             for variant in self.variants:
                 mean, std = self._extrapolate(self._complete[:, :seen], variant)
                 correction = Correction.learn(last, mean, std, final)
