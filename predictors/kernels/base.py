@@ -53,6 +53,10 @@ class Kernel(ABC):
     def with_gradient(self, theta: Matrix, A: Matrix) -> tuple[Matrix, Contraction]:
         """Return the covariance of the rows with themselves, and the contraction with its gradient."""
 
+    def lengthscales(self, theta: Matrix) -> list[tuple[NDArray[np.intp], float]]:
+        """Return the lengthscales with the columns that each one scales; none for kernels that have none."""
+        return []
+
     def __add__(self, other: Kernel) -> Sum:
         return Sum([*_parts(self, Sum), *_parts(other, Sum)])
 
@@ -72,6 +76,11 @@ class _Composite(Kernel):
             part.setup(X, groups)
         self.prior_mean = np.concatenate([part.prior_mean for part in self.parts])
         self.prior_std = np.concatenate([part.prior_std for part in self.parts])
+
+    def lengthscales(self, theta: Matrix) -> list[tuple[NDArray[np.intp], float]]:
+        """Return the lengthscales of all parts, one part after the other."""
+        parts = zip(self.parts, self._split(theta), strict=True)
+        return [scale for part, own in parts for scale in part.lengthscales(own)]
 
     def _split(self, theta: Matrix) -> list[Matrix]:
         return np.split(theta, np.cumsum([part.n_parameters for part in self.parts])[:-1])

@@ -146,6 +146,11 @@ class Stationary(Kernel):
         scaled: Matrix = A[:, self._chosen] * (self._factors * np.exp(0.5 * theta[1:])[self._weight_of])
         return scaled
 
+    def lengthscales(self, theta: Matrix) -> list[tuple[NDArray[np.intp], float]]:
+        """Return `w^(-1/2)` of each weight: the distance at which it alone makes rows differ, 1 being the usual one."""
+        scales = np.exp(-0.5 * theta[1:]).tolist()
+        return [(self._chosen[self._weight_of == k], scale) for k, scale in enumerate(scales)]
+
     def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
         """Return `scale * f(distance)`."""
         return self.against(theta, B)(A)
