@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .curve_benchmark import CurvePlan, compare_curves
+from .curve_report import CurveComparison
 from .fidelity_benchmark import FidelityPlan, benchmark_fidelity
 from .fidelity_problem import FidelityProblem
 from .fidelity_replay import FidelityTrajectory, replay_fidelity
@@ -22,6 +24,8 @@ from .trajectories import Trajectory
 __all__ = [
     "Comparison",
     "ComparisonPlan",
+    "CurveComparison",
+    "CurvePlan",
     "EarlyStopper",
     "FidelityPlan",
     "FidelityProblem",
@@ -39,6 +43,7 @@ __all__ = [
     "benchmark",
     "benchmark_fidelity",
     "compare",
+    "compare_curves",
     "evaluate",
     "replay",
     "replay_fidelity",

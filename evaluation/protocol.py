@@ -58,7 +58,7 @@ class ComparisonPlan:
         Judge by so many of the other architectures, drawn by the seed; by all of them by default.
     info : sequence of str
         Other metrics whose values every predictor gets as extras, of training and test architectures alike:
-        `"metric"` (its last epoch) or `"metric@epoch"`.
+        `"metric"` (its last epoch), `"metric@epoch"`, or the curve `"metric@first:last"`.
     sources : sequence of str, Source, fitted Predictor or (architectures, y)
         Histories that predictors with `sources` learn from, such as `"nasbench201:cifar100/test_accuracy@12"`: see
         `archcast.evaluation.sources.read_sources`. Predictors that take none are compared as they are.
@@ -131,10 +131,19 @@ class ComparisonPlan:
 
     def _info_values(self, text: str) -> NDArray[np.float64]:
         name, at, epoch = text.rpartition("@")
-        if at and not epoch.isdecimal():
-            raise InvalidDataError(f"info must be 'metric' or 'metric@epoch' with an integer epoch, got {text!r}")
-        values = self.table.values(name, epoch=int(epoch)) if at else self.table.values(text)
-        return np.asarray(values, dtype=np.float64)
+        first, colon, last = epoch.partition(":")
+        if not at:
+            return np.asarray(self.table.values(text), dtype=np.float64)
+        if not first.isdecimal() or (colon and not last.isdecimal()):
+            raise InvalidDataError(
+                f"info must be 'metric', 'metric@epoch' or 'metric@first:last' with integer epochs, got {text!r}"
+            )
+        if not colon:
+            return np.asarray(self.table.values(name, epoch=int(epoch)), dtype=np.float64)
+        inside = [i for i, label in enumerate(self.table.info(name).epochs) if int(first) <= label <= int(last)]
+        if not inside:
+            raise InvalidDataError(f"info {text!r} holds no epoch of metric {name!r}")
+        return np.asarray(self.table.values(name, epoch="all")[:, inside], dtype=np.float64)
 
     @property
     def total(self) -> int:

@@ -51,6 +51,10 @@ PREDICTORS = Registry(
         "rgpe": Entry(
             ".predictors.rank_weighted:RankWeightedEnsemble", "ensemble of target and sources, weighted by ranking"
         ),
+        "multi_fidelity": Entry(
+            ".predictors.multi_fidelity:MultiFidelityProcess",
+            "Gaussian process over two fidelities: cheap results, given as info, of many, and full ones of few",
+        ),
         "xgboost": Entry(".predictors.xgboost:XGBoostPredictor", "boosted trees of XGBoost, deviation by resampling"),
         "xgboost_quantile": Entry(
             ".predictors.xgboost:XGBoostPredictor",
@@ -76,6 +80,18 @@ PREDICTORS = Registry(
             {"criterion": "evidence"},
         ),
         "knn": Entry(".predictors.neighbors:NeighborsPredictor", "nearest neighbours, weighted by distance"),
+        "svr": Entry(
+            ".predictors.support_vectors:SupportVectorPredictor", "support vector regression, deviation by resampling"
+        ),
+        "curve_gp": Entry(
+            ".predictors.curve_predictor:CurvePredictor",
+            "Gaussian process on architecture and beginning of the learning curve, given as info",
+        ),
+        "curve_svr": Entry(
+            ".predictors.curve_predictor:CurvePredictor",
+            "support vector regression on architecture and beginning of the learning curve",
+            {"regressor": "svr"},
+        ),
         "constant": Entry(".predictors.constant:ConstantPredictor", "baseline: centre and spread of the targets"),
     },
 )

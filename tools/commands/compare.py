@@ -36,7 +36,9 @@ def compare(
     ] = None,
     info: Annotated[
         list[str] | None,
-        typer.Option(help="metric[@epoch] that is known of every architecture and helps to forecast, repeatable."),
+        typer.Option(
+            help="metric[@epoch] or curve metric@first:last, known of every architecture, that helps; repeatable."
+        ),
     ] = None,
     source: SourceOption = None,
     avoid_twins: Annotated[
