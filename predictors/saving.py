@@ -32,7 +32,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._version import __version__
 from ..encoders import ENCODERS, Columns, ConcatenatedEncoder, Encoder, make_encoder
 from ..errors import ArchcastError, InvalidDataError, ModelFormatError
-from ..files import replacing
+from ..files import write_whole
 from ..spaces import space_from_spec
 from . import PREDICTORS
 from .base import Predictor
@@ -58,15 +58,26 @@ def save(predictor: Predictor, path: str | PathLike[str]) -> None:
     InvalidDataError
         If its class is not registered, a parameter cannot be written as JSON, or nothing can be written to `path`.
     """
+    write_whole(Path(path), to_bytes(predictor))
+
+
+def to_bytes(predictor: Predictor) -> bytes:
+    """Return what `save` writes; errors are those of `save`."""
     if not isinstance(predictor, Predictor):
         raise InvalidDataError(f"expected a Predictor to save, got {type(predictor).__name__}")
     check_is_fitted(predictor, "_targets")
-    members = _members(predictor)
-    with replacing(Path(path)) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+    return pack(_members(predictor))
+
+
+def pack(members: Mapping[str, bytes]) -> bytes:
+    """Return a zip file of members; the same members give the same bytes."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, content, compresslevel=6)
+    return stream.getvalue()
 
 
 def load(path: str | PathLike[str]) -> Predictor:
@@ -83,6 +94,11 @@ def load(path: str | PathLike[str]) -> Predictor:
         content = Path(path).read_bytes()
     except OSError as error:
         raise ModelFormatError(f"cannot read a predictor from {shown}: {error.strerror or error}") from None
+    return from_bytes(content, shown)
+
+
+def from_bytes(content: bytes, shown: str) -> Predictor:
+    """Return the predictor that `to_bytes` described; errors are those of `load`, and call the file `shown`."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return _restore(*_checked_members(archive, shown), shown)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import optuna
 
     from ..benchmarks_data import Table
-    from ..evaluation import SearchProblem
+    from ..evaluation.problems import Source
     from .report import StudyReport
 
 BUDGET = "archcast:budget"
@@ -134,9 +134,7 @@ class Study:
         known = {settings.metric: settings.direction, **(directions or {})}
         return write_journal_table(path, records, directions=known, about=about)
 
-    def summary(
-        self, table: str | Path | SearchProblem | None = None, metric: str | None = None, **options: Any
-    ) -> StudyReport:
+    def summary(self, table: Source | None = None, metric: str | None = None, **options: Any) -> StudyReport:
         """Return a report of the study as it is now; parameters and errors are those of `StudyReport.of`."""
         from .report import StudyReport
 
