@@ -140,6 +140,7 @@ def _pick(candidate: Candidate, outcomes: Mapping[int, float | None]) -> dict[st
         "architecture": str(candidate.first.architecture),
         "state": candidate.state,
         "value": value,
+        "spread": candidate.last.spread,
         "forecast_mean": mean,
         "forecast_std": std,
         "surprise": _plain(surprise),
