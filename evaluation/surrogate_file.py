@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .._version import __version__
-from ..benchmarks_data import MetricInfo
+from ..benchmarks_data import SURROGATE, MetricInfo
 from ..errors import ArchcastError, ModelFormatError
 from ..files import write_whole
 from ..predictors import Predictor
@@ -26,7 +26,6 @@ from .surrogate_table import BestKnown, SurrogateTable
 
 FORMAT = "archcast surrogate"
 FORMAT_VERSION = 1
-SUFFIX = ".surrogate"
 _MANIFEST, _DIGEST, _METRIC, _COST = "surrogate.json", "surrogate.sha256", "metric.archcast", "cost.archcast"
 _LIMIT = 1 << 30
 """Bytes that a member may unpack into."""
@@ -34,7 +33,7 @@ _LIMIT = 1 << 30
 
 def is_surrogate(source: Any) -> bool:
     """Return whether this is the path of a surrogate benchmark, by its suffix."""
-    return isinstance(source, (str, Path)) and Path(source).suffix == SUFFIX
+    return isinstance(source, (str, Path)) and Path(source).suffix == SURROGATE
 
 
 def parts_of(surrogate: SurrogateTable) -> dict[str, bytes]:

@@ -63,3 +63,6 @@ def test_other_files_are_refused(refused, tmp_path):
     (tmp_path / "a.surrogate").write_text("nothing")
     refused("is no surrogate benchmark", "benchmark", "--table", "a.surrogate", "--searcher", "random")
     refused("is no surrogate benchmark", "table", "info", "a.surrogate")
+    several = ["--objective", "proteins/test_roc_auc", "--objective", "params"]
+    for options in (several, ["--metric", "proteins/test_roc_auc", "--scheduler", "asha"]):
+        refused("'a.surrogate' is a surrogate benchmark", "benchmark", "--table", "a.surrogate", *options)

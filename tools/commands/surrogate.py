@@ -58,11 +58,11 @@ def surrogate(
 
         archcast benchmark --table accel.surrogate --searcher bo --searcher random --budget 100 --seeds 10
     """
+    from ...benchmarks_data import SURROGATE
     from ...evaluation import fit_surrogate_table
-    from ...evaluation.surrogate_file import SUFFIX
     from ...predictors import make_predictor
 
-    require_suffix(target, (SUFFIX,))
+    require_suffix(target, (SURROGATE,))
     require_writable(target)
     options = named_values("--predictor-option", predictor_option)
     with working("reading") as show:
