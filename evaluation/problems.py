@@ -43,7 +43,22 @@ class Lookup(Protocol):
         """Return what a search found that queried these rows, in this order."""
 
 
-class Problem(Protocol):
+@runtime_checkable
+class Benchmark(Protocol):
+    """Whatever gives a problem: a problem itself, and a surrogate."""
+
+    def problem(
+        self,
+        metric: str | None = None,
+        *,
+        epoch: int | None = None,
+        select_metric: str | None = None,
+        select_epoch: int | None = None,
+    ) -> Problem:
+        """Return a metric as a problem."""
+
+
+class Problem(Benchmark, Protocol):
     """What is searched for, where, and who answers."""
 
     @property
@@ -95,21 +110,6 @@ class Problem(Protocol):
 
     def open(self, seed: int) -> Lookup:
         """Return what one search with this seed asks."""
-
-
-@runtime_checkable
-class Benchmark(Protocol):
-    """Whatever gives a problem: a problem itself, and a surrogate."""
-
-    def problem(
-        self,
-        metric: str | None = None,
-        *,
-        epoch: int | None = None,
-        select_metric: str | None = None,
-        select_epoch: int | None = None,
-    ) -> Problem:
-        """Return a metric as a problem."""
 
 
 Source: TypeAlias = Table | str | Path | Benchmark

@@ -38,7 +38,7 @@ class OneAfterAnother:
                 return report(payload)
 
             try:
-                records = self.trainer(noted, batch)
+                records: Any = self.trainer(noted, batch)
             except Exception as error:
                 status, message = describe_failure(error)
                 if status is not Status.FAILED:

@@ -290,7 +290,9 @@ class Study:
         attributes, state, value = attributes_of(told, verdict), verdict.state, verdict.value
         if any(record.status is Status.KILLED for record in told):
             message = next(record.message for record in told if record.status is Status.KILLED)
-            kept = {name: attributes[name] for name in ("seconds", "parameters", "flops") if name in attributes}
+            kept: dict[str, Any] = {
+                name: attributes[name] for name in ("seconds", "parameters", "flops") if name in attributes
+            }
             attributes, state, value = {**kept, "status": LOST, "message": message}, "FAIL", None
         try:
             with self.storage.locked(self.name):
