@@ -48,6 +48,7 @@ class Trial:
     about : dict
         Whatever else is stored: `worker`, `status`, `message`, `seconds`, `seed_values` and `spread` where there are
         several seeds, `known` (trainings finished when it was picked), `forecast_mean`, `forecast_std`, `acquisition`,
+        `contributions` (what its genes add to the forecast),
         `neighbors` (numbers of the most similar trainings) ...
     id : int
         Of the storage.
