@@ -19,6 +19,9 @@ from .reports import Comparison, Interval
 from .search_benchmark import SearchPlan, benchmark
 from .search_problem import SearchProblem
 from .search_report import SearchComparison
+from .surrogate_file import load_surrogate_table
+from .surrogate_fitting import fit_surrogate_table
+from .surrogate_table import SurrogateTable
 from .trajectories import Trajectory
 
 __all__ = [
@@ -39,12 +42,15 @@ __all__ = [
     "SearchComparison",
     "SearchPlan",
     "SearchProblem",
+    "SurrogateTable",
     "Trajectory",
     "benchmark",
     "benchmark_fidelity",
     "compare",
     "compare_curves",
     "evaluate",
+    "fit_surrogate_table",
+    "load_surrogate_table",
     "replay",
     "replay_fidelity",
 ]
