@@ -64,6 +64,12 @@ PREDICTORS = Registry(
             {"criterion": "evidence"},
         ),
         "knn": Entry(".predictors.neighbors:NeighborsPredictor", "nearest neighbours, weighted by distance"),
+        "auto": Entry(
+            ".predictors.auto:AutoPredictor", "several predictors, weighed by what they say of left-out data"
+        ),
+        "calibrated": Entry(
+            ".predictors.calibrated:CalibratedPredictor", "another predictor, its intervals corrected on left-out data"
+        ),
         "constant": Entry(".predictors.constant:ConstantPredictor", "baseline: centre and spread of the targets"),
     },
 )
@@ -76,7 +82,8 @@ def make_predictor(name: str, **parameters: Any) -> Predictor:
     Parameters
     ----------
     name : str
-        `predictor[@encoder[+encoder...]]`, e.g. `"gp@semantic"` or `"xgboost@adjacency+path"`.
+        `predictor[@encoder[+encoder...]]`, e.g. `"gp@semantic"` or `"xgboost@adjacency+path"`. A predictor around
+        another one is `outer:predictor[@encoder...]`, e.g. `"calibrated:random_forest@semantic"`.
     **parameters
         Constructor arguments that override the defaults of the name.
 
@@ -93,6 +100,10 @@ def make_predictor(name: str, **parameters: Any) -> Predictor:
     if at:
         make_encoder(encoder)  # a misspelt encoder is reported now rather than when fitting starts
         parameters.setdefault("encoder", encoder)
+    base, colon, inner = base.partition(":")
+    if colon:
+        make_predictor(inner)  # so is a misspelt inner predictor
+        parameters.setdefault("predictor", inner)
     predictor = PREDICTORS.create(base, **parameters)
     if not isinstance(predictor, Predictor):
         raise InvalidDataError(
