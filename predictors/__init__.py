@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import InvalidDataError
 from ..registry import Entry, Registry
 from .base import Predictor
+from .confidence import expected_kendall_tau, probability_better, top_k_probability
 
 PREDICTORS = Registry(
     "predictor",
@@ -126,4 +127,13 @@ def load_predictor(path: str | PathLike[str]) -> Predictor:
     return load(path)
 
 
-__all__ = ["PREDICTORS", "Predictor", "load_predictor", "make_predictor", "register_predictor"]
+__all__ = [
+    "PREDICTORS",
+    "Predictor",
+    "expected_kendall_tau",
+    "load_predictor",
+    "make_predictor",
+    "probability_better",
+    "register_predictor",
+    "top_k_probability",
+]

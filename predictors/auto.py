@@ -259,7 +259,7 @@ class AutoPredictor(Predictor):
         """One record for each candidate, and one for the mixture."""
         check_is_fitted(self, "weights_")
         labels, weights = [*self.labels_, "mixture"], [*self.weights_.tolist(), 1.0]
-        estimates = [*self._estimates.tolist(), float("nan")]
+        estimates = [*self._estimates.tolist(), float(self._estimates[self.weights_ > 0].sum())]
         return [
             {
                 "candidate": label,
