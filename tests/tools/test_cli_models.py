@@ -86,7 +86,21 @@ def test_probabilities_and_novelty_join_where_they_are_asked_for(cli, refused, m
 
 def test_fit_tells_what_a_predictor_chose(cli, trainings, tmp_path):
     data = trainings([0.1, 0.9, 0.5, 0.2, 0.8, 0.4, 0.3, 0.6])
-    usual = ("fit", "--data", data, "--space", "nasbench201", "--metric", "loss", "-p", "auto", "-o", tmp_path / "m")
+    usual = (
+        "fit",
+        "--data",
+        data,
+        "--space",
+        "nasbench201",
+        "--metric",
+        "loss",
+        "-p",
+        "auto",
+        "-o",
+        tmp_path / "m",
+        "--direction",
+        "lower",
+    )
     out = cli(*usual)[1]
     assert "gp@semantic" in out
     assert "not tried" in out
