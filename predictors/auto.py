@@ -17,7 +17,7 @@ from .checks import check_choice, check_integer, check_real
 from .left_out import LEAST_OBSERVATIONS, draw_folds
 from .nested import adopt, prefixed, under
 from .recalibration import METHODS, Recalibration, shrunk_scale
-from .stacking import log_score, pooled, rank_correlation, ranks_clearly_better, stacked_weights
+from .stacking import chosen_weights, log_score, pooled, rank_correlation
 
 Floats = NDArray[np.float64]
 
@@ -30,9 +30,9 @@ class AutoPredictor(Predictor):
 
     Every observation is forecast by each candidate from folds that do not hold it; for a Gaussian process that is a
     formula, for boosted trees it comes with the fit. Each candidate's deviation is scaled to its errors there. Convex
-    weights then give the pooled Gaussian the best log score, with a prior around equal weights that keeps them stable
-    with few observations. If one candidate ranks the left-out observations better than the mixture by more than a
-    standard error, it is taken alone. Finally the deviation of the mixture is corrected by its own errors.
+    weights are then chosen by which the mixture ranks and scores the left-out observations best, ranking and log score
+    alike, with a prior of 70 % for the first candidate that keeps them stable with few observations (see `criterion`).
+    Finally the deviation of the mixture is corrected by its own errors.
 
     With fewer than ten observations the first candidate forecasts alone. Candidates whose estimated seconds exceed
     what is left of the budget are skipped; the estimate counts work, so that the choice is the same on every machine.
@@ -196,10 +196,7 @@ class AutoPredictor(Predictor):
         scales = np.array([shrunk_scale(residual) for residual in (target - means) / stds])
         stds = stds * scales[:, None]
         taus = np.array([rank_correlation(target, mean) for mean in means])
-        weights = stacked_weights(target, means, stds) if len(tried) > 1 else np.ones(1)
-        best = int(np.argmax(taus))
-        if ranks_clearly_better(target, means[best], weights @ means):
-            weights = np.eye(len(tried))[best]
+        weights = chosen_weights(target, means)
         mean, std = pooled(weights, means, stds)
         self.weights_[tried], self._scales[tried] = weights, scales
         self._scores[tried, 0] = taus

@@ -6,13 +6,7 @@ import pytest
 from archcast.errors import InvalidDataError
 from archcast.predictors import make_predictor
 from archcast.predictors.auto import AutoPredictor
-from archcast.predictors.stacking import (
-    log_score,
-    pooled,
-    ranks_clearly_better,
-    stacked_weights,
-)
-from scipy.optimize import minimize
+from archcast.predictors.stacking import chosen_weights, criterion, log_score, pooled, prior_weights
 from scipy.stats import kendalltau
 
 SPACE = ac.get_space("nasbench201")
@@ -51,32 +45,35 @@ def test_pooled_forecasts_have_the_moments_of_the_mixture():
     assert std[0] == pytest.approx(sample.std(), abs=0.01)
 
 
-def test_weights_maximise_the_penalised_log_score():
-    target, means, stds = forecasts(300, [0.5, 0.6])
-    found = stacked_weights(target, means, stds)
-
-    def objective(share):
-        weights = np.array([share, 1 - share])
-        return len(target) * log_score(target, *pooled(weights, means, stds)) + 2 * np.log(weights).sum()
-
-    best = minimize(lambda x: -objective(x[0]), [0.4], bounds=[(0.01, 0.99)]).x[0]
-    assert found[0] == pytest.approx(best, abs=2e-3)
-    assert found.sum() == pytest.approx(1)
+def test_weights_maximise_the_criterion():
+    target, means, _ = forecasts(300, [0.5, 0.6])
+    shares = np.linspace(0.05, 0.95, 181)
+    best = max(shares, key=lambda share: criterion(np.array([share, 1 - share]), target, means, prior_weights(2)))
+    assert chosen_weights(target, means)[0] == pytest.approx(best, abs=0.06)
 
 
-def test_few_observations_leave_the_weights_near_equal_and_many_do_not():
-    few = stacked_weights(*forecasts(10, [0.4, 0.6, 0.6]))
-    assert (np.abs(few - 1 / 3) < 0.25).all()
-    many = stacked_weights(*forecasts(800, [0.2, 1.0, 1.0]))
-    assert many[0] > 0.9
-    assert ((many == 0) | (many >= 0.05)).all()
+def test_the_criterion_is_a_log_likelihood_of_order_and_of_values():
+    target, means, _ = forecasts(50, [0.5, 0.7])
+    mean, prior = means[0], prior_weights(2)
+    found = criterion(np.array([1.0, 0.0]), target, means, prior) - 20 * 0.3 * np.log(0.05)
+    tau = kendalltau(target, mean)[0]
+    score = log_score(target, mean, np.full(50, np.sqrt(np.mean((target - mean) ** 2))))
+    by_score = 50 * (score + 0.5 * np.log(2 * np.pi) + 0.5)
+    by_ranking = -25 * np.log(1 - np.sin(np.pi * tau / 2) ** 2)  # the correlation of a Gaussian pair with this tau
+    assert found == pytest.approx(0.5 * (by_score + by_ranking))
 
 
-def test_a_ranking_is_clearly_better_only_beyond_its_standard_error():
-    target, (good, bad), _ = forecasts(200, [0.2, 1.0])
-    assert ranks_clearly_better(target, good, bad)
-    assert not ranks_clearly_better(target, bad, good)
-    assert not ranks_clearly_better(target, good, good)
+def test_few_observations_leave_the_weights_near_the_prior_and_many_do_not():
+    assert prior_weights(1).tolist() == [1.0]
+    assert prior_weights(4).tolist() == pytest.approx([0.7, 0.1, 0.1, 0.1])
+    few = chosen_weights(*forecasts(10, [0.6, 0.5])[:2])
+    assert 0.5 < few[0] < 0.9
+    for better, errors in ((0, [0.2, 1.0, 1.0]), (1, [1.0, 0.2, 1.0])):
+        many = chosen_weights(*forecasts(800, errors)[:2])
+        assert many[better] > 0.9
+        assert ((many == 0) | (many >= 0.05)).all()
+        assert many.sum() == pytest.approx(1)
+    assert chosen_weights(*forecasts(20, [0.5])[:2]).tolist() == [1.0]
 
 
 # ---- left-out forecasts ------------------------------------------------------------------------------------------
