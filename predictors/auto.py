@@ -25,6 +25,10 @@ CANDIDATES = ("gp@semantic", "xgboost@semantic")
 """A smooth and a stepwise view of the same features: their errors differ, which is what a mixture lives on."""
 
 
+LEAST_TO_CHOOSE = 30
+"""With fewer observations the standard error of a left-out tau, above 0.12, is more than candidates differ by."""
+
+
 class AutoPredictor(Predictor):
     """Fits several candidates and forecasts their mixture, weighed by forecasts of left-out observations.
 
@@ -34,8 +38,9 @@ class AutoPredictor(Predictor):
     alike, with a prior of 70 % for the first candidate that keeps them stable with few observations (see `criterion`).
     Finally the deviation of the mixture is corrected by its own errors.
 
-    With fewer than ten observations the first candidate forecasts alone. Candidates whose estimated seconds exceed
-    what is left of the budget are skipped; the estimate counts work, so that the choice is the same on every machine.
+    With fewer than thirty observations the first candidate forecasts alone, and with fewer than ten nothing is left out
+    to correct its deviation by. Candidates whose estimated seconds exceed what is left of the budget are skipped; the
+    estimate counts work, so that the choice is the same on every machine.
 
     Parameters
     ----------
@@ -152,8 +157,9 @@ class AutoPredictor(Predictor):
         check_real("budget_s", self.budget_s, 0.0)
         check_choice("calibration", self.calibration, METHODS)
         members, n = self._adopted(), len(z)
+        self._few = n < LEAST_TO_CHOOSE
         self._estimates = np.array([member._seconds(n, member.n_features_in_) for member in members])
-        tried = [0] if n < LEAST_OBSERVATIONS else self._affordable()
+        tried = [0] if self._few else self._affordable()
         for i in tried:
             members[i]._fit(np.take(features, self._positions[i], axis=1), z)
         self.weights_ = np.zeros(len(members))
@@ -161,7 +167,7 @@ class AutoPredictor(Predictor):
         self._scores = np.full((len(members) + 1, 2), np.nan)
         residuals = np.zeros(0)
         if n < LEAST_OBSERVATIONS:
-            self.weights_[0] = 1.0
+            self.weights_[0] = 1.0  # nothing is left out
         else:
             folds = draw_folds(n, self.folds, self.seed)
             parts = [members[i]._left_out(np.take(features, self._positions[i], axis=1), z, folds) for i in tried]
@@ -273,11 +279,13 @@ class AutoPredictor(Predictor):
 
     def _note(self, i: int) -> str:
         if i == len(self.weights_):
-            return "fewer than 10 observations: nothing was left out" if np.isnan(self._scores[i, 0]) else ""
+            return (
+                f"fewer than {LEAST_OBSERVATIONS} observations, none left out" if np.isnan(self._scores[i, 0]) else ""
+            )
         if self.weights_[i]:
             return ""
-        if np.isnan(self._scores[-1, 0]):
-            return "not tried"
+        if self._few:
+            return f"not tried with fewer than {LEAST_TO_CHOOSE} observations"
         if np.isnan(self._scores[i, 0]):
             return f"skipped: more than what is left of {self.budget_s:g} s"
         return "dropped"
@@ -287,6 +295,7 @@ class AutoPredictor(Predictor):
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         state: dict[str, NDArray[Any] | bytes] = {
             "estimates": self._estimates,
+            "few": np.array(self._few),
             "scales": self._scales,
             "scores": self._scores,
             "weights": self.weights_,
@@ -296,7 +305,7 @@ class AutoPredictor(Predictor):
         return state | prefixed("recalibration/", self._recalibration.arrays())
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
-        self.weights_, self._estimates = state["weights"], state["estimates"]
+        self.weights_, self._estimates, self._few = state["weights"], state["estimates"], bool(state["few"])
         self._scales, self._scores = state["scales"], state["scores"]
         self._recalibration = Recalibration.restored(under("recalibration/", state))
         members = self._adopted()

@@ -156,8 +156,11 @@ def test_with_few_observations_the_first_candidate_is_alone(data):
     auto = make_predictor("auto").fit(train[:9], y[:9])
     assert auto.weights_.tolist() == [1.0, 0.0]
     np.testing.assert_allclose(auto.predict(test), make_predictor("gp@semantic").fit(train[:9], y[:9]).predict(test))
-    assert auto.report_[1]["note"] == "not tried"
+    assert auto.report_[1]["note"] == "not tried with fewer than 30 observations"
     assert "fewer than 10" in auto.report_[-1]["note"]
+    auto = make_predictor("auto").fit(train[:20], y[:20])
+    assert auto.weights_.tolist() == [1.0, 0.0]
+    assert auto.report_[-1]["kendall_tau"] == auto.report_[0]["kendall_tau"]
 
 
 def test_what_exceeds_the_budget_is_skipped_by_work_not_by_time(data):
