@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..encoders import Encoder
 from .base import Predictor
 from .checks import check_choice, check_integer, check_real
-from .resampling import SCHEMES, left_out_mean, model_variance, noise_factor, resample
+from .resampling import SCHEMES, model_variance, noise_factor, resample
 from .trees import TreeEnsemble
 
 
@@ -79,16 +79,6 @@ class GradientBoostingPredictor(Predictor):
         forecasts = self._forecasts(features)
         ones = np.ones(len(target))
         self._noise = noise_factor(self.resampling, target, forecasts[0], forecasts[1:], counts, ones)
-
-    def _left_out(
-        self, features: NDArray[np.float64], z: NDArray[np.float64], folds: NDArray[np.intp]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return what the members say of what they did not see, in place of further fits; `folds` are not needed."""
-        counts = resample(self.resampling, len(z), self.n_members, self.seed)
-        mean, seen = left_out_mean(self._forecasts(features)[1:], counts)
-        if not seen.all():
-            return super()._left_out(features, z, folds)
-        return mean[:, None], self._predict(features)[1]
 
     def _boosted(
         self, features: NDArray[np.float64], target: NDArray[np.float64], member: int

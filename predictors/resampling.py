@@ -40,23 +40,6 @@ def model_variance(scheme: str, full: NDArray[np.float64], members: NDArray[np.f
     return np.asarray(((members - full) ** 2).sum(axis=0) * (len(members) - 1) / len(members))
 
 
-def left_out_mean(
-    members: NDArray[np.float64], counts: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the mean forecast of each training point by members that did not see it, and whether any did not.
-
-    Parameters
-    ----------
-    members : array `(members, n)`
-        The members' forecasts at the training points.
-    counts : integer array `(members, n)`
-        How often each member saw each.
-    """
-    outside = counts == 0
-    votes = outside.sum(axis=0)
-    return (members * outside).sum(axis=0) / np.maximum(votes, 1), votes > 0
-
-
 def noise_factor(
     scheme: str,
     target: NDArray[np.float64],
@@ -79,9 +62,12 @@ def noise_factor(
     shape : array `(n,)`
         The shape of the noise deviation; ones where it is the same everywhere.
     """
-    left_out, seen = left_out_mean(members, counts)
+    outside = counts == 0
+    votes = outside.sum(axis=0)
+    seen = votes > 0
     if not seen.any():
         return float(target.std() / shape.mean())
-    errors = (target[seen] - left_out[seen]) ** 2 / shape[seen] ** 2
+    left_out = (members * outside).sum(axis=0)[seen] / votes[seen]
+    errors = (target[seen] - left_out) ** 2 / shape[seen] ** 2
     explained = model_variance(scheme, full, members)[seen] / shape[seen] ** 2
     return float(np.sqrt(max((errors - explained).mean(), _LEAST_SHARE * errors.mean(), 1e-6 * target.var())))

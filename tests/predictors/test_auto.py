@@ -96,7 +96,7 @@ def test_the_formula_of_the_gaussian_process_is_a_refit_at_its_hyperparameters(d
     np.testing.assert_allclose(std[out, 0], np.sqrt(variance) * y.std(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["xgboost", "gradient_boosting", "knn", "ridge"])
+@pytest.mark.parametrize("name", ["xgboost", "knn", "ridge"])
 def test_left_out_forecasts_saw_nothing_of_their_observation(data, name):
     train, y, *_ = data
     quick = {"n_estimators": 30, "learning_rate": 0.2} if "boost" in name else {}
@@ -115,6 +115,7 @@ def test_left_out_forecasts_saw_nothing_of_their_observation(data, name):
     )
     assert other[7, 0] == pytest.approx(mean[7, 0], abs=0.05 * 50 / 4)
     assert 0.2 < kendalltau(mean[:, 0], y)[0] < 0.95
+    assert np.abs((mean[:, 0] - y) / std[:, 0]).max() > 1.5  # the deviation does not know the error
 
 
 # ---- the predictor -----------------------------------------------------------------------------------------------
