@@ -18,7 +18,7 @@ from .marginal_likelihood import Matrix, NoisePrior, cholesky, fit_parameters
 _QUERY_CHUNK = 512
 """Architectures forecast at once: their covariances with a thousand observations stay in the cache."""
 
-_SECONDS_PER_FLOP = 1e-9
+_SECONDS_PER_FLOP = 1.5e-10
 """Roughly, on one core, memory traffic included."""
 
 KERNELS: Mapping[str, Callable[[str], Kernel]] = {
