@@ -41,6 +41,10 @@ class Kernel(ABC):
     def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
         """Return the covariance `(n, m)` between rows `A`, `(n, d)`, and `B`, `(m, d)`."""
 
+    def against(self, theta: Matrix, B: Matrix) -> Callable[[Matrix], Matrix]:
+        """Return `covariance(theta, A, B)` as a function of `A`: for many calls with the same rows `B`."""
+        return lambda A: self.covariance(theta, A, B)
+
     @abstractmethod
     def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
         """Return the variance of each row, `(n,)`."""
