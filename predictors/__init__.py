@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import InvalidDataError
 from ..registry import Entry, Registry
 from .base import Predictor
+from .confidence import expected_kendall_tau, probability_better, top_k_probability
 from .sources import Source
 
 PREDICTORS = Registry(
@@ -92,6 +93,12 @@ PREDICTORS = Registry(
             "support vector regression on architecture and beginning of the learning curve",
             {"regressor": "svr"},
         ),
+        "auto": Entry(
+            ".predictors.auto:AutoPredictor", "several predictors, weighed by what they say of left-out data"
+        ),
+        "calibrated": Entry(
+            ".predictors.calibrated:CalibratedPredictor", "another predictor, its intervals corrected on left-out data"
+        ),
         "constant": Entry(".predictors.constant:ConstantPredictor", "baseline: centre and spread of the targets"),
     },
 )
@@ -104,7 +111,8 @@ def make_predictor(name: str, **parameters: Any) -> Predictor:
     Parameters
     ----------
     name : str
-        `predictor[@encoder[+encoder...]]`, e.g. `"gp@semantic"` or `"xgboost@adjacency+path"`.
+        `predictor[@encoder[+encoder...]]`, e.g. `"gp@semantic"` or `"xgboost@adjacency+path"`. A predictor around
+        another one is `outer:predictor[@encoder...]`, e.g. `"calibrated:random_forest@semantic"`.
     **parameters
         Constructor arguments that override the defaults of the name.
 
@@ -121,6 +129,10 @@ def make_predictor(name: str, **parameters: Any) -> Predictor:
     if at:
         make_encoder(encoder)  # a misspelt encoder is reported now rather than when fitting starts
         parameters.setdefault("encoder", encoder)
+    base, colon, inner = base.partition(":")
+    if colon:
+        make_predictor(inner)  # so is a misspelt inner predictor
+        parameters.setdefault("predictor", inner)
     predictor = PREDICTORS.create(base, **parameters)
     if not isinstance(predictor, Predictor):
         raise InvalidDataError(
@@ -143,4 +155,14 @@ def load_predictor(path: str | PathLike[str]) -> Predictor:
     return load(path)
 
 
-__all__ = ["PREDICTORS", "Predictor", "Source", "load_predictor", "make_predictor", "register_predictor"]
+__all__ = [
+    "PREDICTORS",
+    "Predictor",
+    "Source",
+    "expected_kendall_tau",
+    "load_predictor",
+    "make_predictor",
+    "probability_better",
+    "register_predictor",
+    "top_k_probability",
+]

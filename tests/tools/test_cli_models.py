@@ -71,6 +71,43 @@ def test_arguments_file_and_standard_input_agree(cli, model, tmp_path):
     assert sorted(record["rank"] for record in expected) == list(range(1, 9))
 
 
+def test_probabilities_and_novelty_join_where_they_are_asked_for(cli, refused, model):
+    asked = ("--versus", CELLS[0], "--in-top", "2", "--novelty", "--json")
+    records = json.loads(cli("predict", model, *CELLS, *asked)[1])
+    assert records[0]["p_better"] == pytest.approx(0.5)
+    assert sum(record["p_in_top"] for record in records) == pytest.approx(2)
+    assert max(records, key=lambda r: r["p_in_top"])["rank"] <= 2
+    assert all(record["unlike_training"] == (record["novelty_p"] <= 0.05) for record in records)
+    lower = json.loads(cli("predict", model, *CELLS, *asked, "--direction", "lower")[1])
+    assert [r["p_better"] for r in lower] == pytest.approx([1 - r["p_better"] for r in records])
+    assert "p_better" not in json.loads(cli("predict", model, CELLS[0], "--json")[1])[0]
+    refused("k must be a whole number in 1..1, got 2", "predict", model, CELLS[0], "--in-top", "2")
+
+
+def test_fit_tells_what_a_predictor_chose(cli, trainings, tmp_path):
+    data = trainings([0.1, 0.9, 0.5, 0.2, 0.8, 0.4, 0.3, 0.6])
+    usual = (
+        "fit",
+        "--data",
+        data,
+        "--space",
+        "nasbench201",
+        "--metric",
+        "loss",
+        "-p",
+        "auto",
+        "-o",
+        tmp_path / "m",
+        "--direction",
+        "lower",
+    )
+    out = cli(*usual)[1]
+    assert "gp@semantic" in out
+    assert "not tried" in out
+    chosen = json.loads(cli(*usual, "--json")[1])["chosen"]
+    assert [record["weight"] for record in chosen] == [1.0, 0.0, 1.0]
+
+
 def test_a_model_that_knows_no_metric_takes_the_direction(cli, model):
     high = json.loads(cli("predict", model, *CELLS, "--json")[1])
     low = json.loads(cli("predict", model, *CELLS, "--json", "--direction", "lower")[1])

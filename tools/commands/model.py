@@ -16,6 +16,12 @@ from .progress import working
 
 if TYPE_CHECKING:
     from ...benchmarks_data import Table
+    from ...predictors import Predictor
+    from ...spaces import Architectures
+
+
+UNLIKE = 0.05
+"""Architectures with at most this p-value of novelty are marked as unlike the training set."""
 
 
 class Direction(StrEnum):
@@ -52,7 +58,8 @@ def fit(
 ) -> None:
     """Fit a surrogate to a benchmark table, or to your own trainings, and write it to a file.
 
-    A file given by --data has a column (or key) 'architecture' and one for each metric; docs/tables.md describes it.
+    Predictors that choose, such as auto, say what they chose and why. A file given by --data has a column (or key)
+    'architecture' and one for each metric; docs/tables.md describes it.
 
     Examples:
 
@@ -107,10 +114,13 @@ def fit(
         surrogate.save(output)
     except OSError as error:
         raise ArchcastError(f"cannot write {output}: {error.strerror or error}") from None
+    chosen = surrogate.report_
     record = {"model": str(output), "predictor": predictor, "n": len(rows), "seconds": round(seconds, 3)}
     if json:
-        print_json({**record, **surrogate.metadata_})
+        print_json({**record, **surrogate.metadata_, **({"chosen": chosen} if chosen else {})})
     else:
+        if chosen:
+            print_records(chosen, Format.table)
         print(f"{output}: {predictor} fitted to {metric} of {len(rows)} architectures in {seconds:.2f} s")
 
 
@@ -138,12 +148,25 @@ def predict(
         Direction | None, typer.Option(help="Which forecasts rank first, where the model does not know its metric.")
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only the best so many, best first.")] = None,
+    versus: Annotated[
+        str | None, typer.Option(help="An architecture; adds p_better, the probability that each beats it.")
+    ] = None,
+    in_top: Annotated[
+        int | None,
+        typer.Option(min=1, help="Adds p_in_top, the probability to be among the best so many of those given."),
+    ] = None,
+    novelty: Annotated[
+        bool, typer.Option("--novelty", help="Adds how usual each is among the training architectures, a p-value.")
+    ] = False,
+    seed: SeedOption = 0,
     form: Annotated[Format, typer.Option("--format", help="How the forecasts are printed.")] = Format.table,
     json: JsonOption = False,
 ) -> None:
     """Forecast architectures: mean, standard deviation, 90 % interval and rank, in the units of the metric.
 
     Rank 1 is the best of the given ones: the model knows whether higher or lower values of its metric are better.
+    Probabilities are those of one training of each. Architectures with a p-value of novelty of at most 0.05 are marked
+    as unlike the training set: their forecasts are guesses from afar.
 
     Examples:
 
@@ -168,6 +191,7 @@ def predict(
     with working(f"forecasting intervals of {len(batch):,} architectures"):
         low, high = surrogate.predict_quantiles(batch, [0.05, 0.95]).T
     better = _direction(surrogate.metadata_, direction)
+    extra = _extra_columns(surrogate, batch, better is Direction.HIGHER, versus, in_top, novelty, seed)
     order = np.argsort(mean if better is Direction.LOWER else -mean, kind="stable")
     rank = np.empty(len(batch), dtype=int)
     rank[order] = np.arange(1, len(batch) + 1)
@@ -180,6 +204,7 @@ def predict(
             "low": low[i],
             "high": high[i],
             "rank": rank[i],
+            **{name: values[i] for name, values in extra.items()},
         }
         for i, text in zip(chosen, batch[chosen].strings(), strict=True)
     ]
@@ -187,6 +212,32 @@ def predict(
     if form is Format.table and "metric" in surrogate.metadata_:
         print(headline(surrogate.metadata_))
     print_records(records, form)
+
+
+def _extra_columns(
+    surrogate: Predictor,
+    batch: Architectures,
+    higher: bool,
+    versus: str | None,
+    in_top: int | None,
+    novelty: bool,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the columns that were asked for, one value an architecture."""
+    from ...predictors import probability_better, top_k_probability
+
+    columns: dict[str, Any] = {}
+    if versus is not None or in_top is not None:
+        forecast = surrogate.predict_latent(batch)
+    if versus is not None:
+        opponent = surrogate.predict_latent(read_architectures(batch.space, [versus], None))
+        columns["p_better"] = probability_better(*forecast, *opponent, higher_is_better=higher)[:, 0]
+    if in_top is not None:
+        columns["p_in_top"] = top_k_probability(*forecast, in_top, higher_is_better=higher, seed=seed)
+    if novelty:
+        columns["novelty_p"] = surrogate.predict_novelty(batch)
+        columns["unlike_training"] = columns["novelty_p"] <= UNLIKE
+    return columns
 
 
 def _direction(metadata: dict[str, Any], said: Direction | None) -> Direction:
