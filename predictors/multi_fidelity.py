@@ -13,6 +13,7 @@ from ..encoders import Columns
 from ..encoders.base import as_batch
 from ..errors import InvalidDataError
 from ..spaces import Architectures
+from .base import Predictor
 from .gaussian_process import GaussianProcess
 from .info import Info, InfoColumns
 from .kernels import Kernel, Stationary
@@ -68,6 +69,7 @@ class MultiFidelityProcess(GaussianProcess):
     """
 
     multi_output: ClassVar[bool] = False
+    _left_out = Predictor._left_out  # the closed form knows of one fidelity alone
 
     def __init__(
         self,

@@ -46,6 +46,7 @@ class TransferGaussianProcess(GaussianProcess):
     saved_in_state: ClassVar[frozenset[str]] = frozenset({"sources"})
     asks_sources: ClassVar[bool] = True
     """Whether sources are models whose forecasts are features."""
+    _left_out = Predictor._left_out  # the closed form holds for one posterior, not for weights of several
 
     def __init__(
         self,

@@ -127,7 +127,7 @@ class XGBoostPredictor(Predictor):
         counts = resample(self.resampling, len(z), self.n_members, self.seed)
         if self.resampling != "folds" or self.deviation != "resampling" or len(counts) < _LEAST_FOLDS:
             return super()._left_out(features, z, folds)
-        xgb, standard = _import_xgboost(), (z[:, 0] - self._centre) / self._scale
+        xgb, standard = import_xgboost(), (z[:, 0] - self._centre) / self._scale
         members, size = self._forecasts(self._means[1:], features), len(counts)
         nested = np.zeros((size, size, len(z)))
         for number, (i, j) in enumerate(combinations(range(size), 2), start=len(self._means)):
