@@ -114,9 +114,9 @@ class MultiFidelityProcess(GaussianProcess):
 
     # ---- the two levels -----------------------------------------------------------------------------------------
 
-    def _make_kernel(self) -> Kernel:
+    def _make_kernel(self, output: int) -> Kernel:
         if self._low is None:
-            return super()._make_kernel()
+            return super()._make_kernel(output)
         names = sorted(set(self.columns_.groups))
         centres = {names.index(group): weight for group, weight in self._centres.items()}
         return _Informed(centres, 2 * self.trust) + Stationary("matern32", only=names.index("info"))

@@ -18,7 +18,7 @@ SPACE = get_space("nasbench201")
 def build(name, **parameters):
     made = make_extrapolator(name, **parameters)
     if isinstance(made, FeatureExtrapolator) and made.regressor == "random_forest":
-        made.set_params(regressor=make_predictor("random_forest", n_estimators=12))
+        made.set_params(regressor=make_predictor("random_forest", n_estimators=50))
     return made
 
 

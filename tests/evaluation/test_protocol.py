@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from archcast.errors import InvalidDataError, PredictorFailedError, UnknownNameError
 from archcast.evaluation import Comparison, ComparisonPlan, compare, evaluate
+from archcast.evaluation.calibration import LEVELS
 from archcast.predictors import Predictor, make_predictor
 
 METRIC = "toy/accuracy"
@@ -100,7 +101,7 @@ def test_a_record_is_what_fitting_and_measuring_by_hand_gives(toy):
     train, test = toy.split(30, 4)
     model = make_predictor("ridge@adjacency", seed=4).fit(toy.architectures[train], y[train])
     mean, std = model.predict(toy.architectures[test], return_std=True)
-    levels = np.arange(1, 20) / 20
+    levels = LEVELS
     quantiles = model.predict_quantiles(toy.architectures[test], levels)
     expected = evaluate(y[test], mean, std, quantiles, levels, higher_is_better=True, resolution=0.1)
     assert record["kendall_tau"] > 0.5
@@ -339,7 +340,11 @@ def test_a_forecast_that_is_no_number_is_a_failure(toy):
         ({"test_metric": "toy/loss"}, InvalidDataError, "must have the same direction"),
         ({"test_metric": "toy/los"}, UnknownNameError, "no metric 'toy/los'"),
         ({"epoch": 3}, UnknownNameError, "has no epoch 3"),
-        ({"info": ["toy/accuracy@x"]}, InvalidDataError, "'metric@epoch' with an integer epoch, got 'toy/accuracy@x'"),
+        (
+            {"info": ["toy/accuracy@x"]},
+            InvalidDataError,
+            "'metric@first:last' with integer epochs, got 'toy/accuracy@x'",
+        ),
         ({"info": ["toy/nothing"]}, UnknownNameError, "no metric 'toy/nothing'"),
         ({"cache": "/nowhere/at/all/runs.jsonl"}, InvalidDataError, "folder of the run file .* does not exist"),
     ],
