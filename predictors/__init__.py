@@ -64,6 +64,22 @@ PREDICTORS = Registry(
             {"criterion": "evidence"},
         ),
         "knn": Entry(".predictors.neighbors:NeighborsPredictor", "nearest neighbours, weighted by distance"),
+        "gin": Entry(
+            ".predictors.neural.graph_predictor:GraphNetworkPredictor",
+            "ensemble of pre-trained graph networks, messages along edges both ways",
+            {"encoder": "graph"},
+        ),
+        "graph_transformer": Entry(
+            ".predictors.neural.graph_predictor:GraphNetworkPredictor",
+            "ensemble of pre-trained graph networks, attention along paths",
+            {"network": "transformer", "encoder": "graph"},
+        ),
+        "mlp": Entry(".predictors.neural.perceptron:PerceptronPredictor", "ensemble of multilayer perceptrons"),
+        "bananas": Entry(
+            ".predictors.neural.perceptron:PerceptronPredictor",
+            "ensemble of multilayer perceptrons on the path encoding",
+            {"encoder": "path"},
+        ),
         "constant": Entry(".predictors.constant:ConstantPredictor", "baseline: centre and spread of the targets"),
     },
 )

@@ -29,6 +29,10 @@ QUICK = {
     "gradient_boosting": {"n_estimators": 40, "n_members": 2, "learning_rate": 0.2},
     "xgboost": {"n_estimators": 40, "n_members": 2, "learning_rate": 0.2},
     "xgboost_quantile": {"n_estimators": 40, "n_members": 2, "learning_rate": 0.2},
+    "gin": {"width": 16, "depth": 2, "n_members": 3, "steps": 60, "pretrain": False},
+    "graph_transformer": {"width": 16, "depth": 2, "n_members": 3, "steps": 60, "pretrain": False},
+    "mlp": {"width": 32, "n_members": 3, "steps": 60},
+    "bananas": {"width": 32, "n_members": 3, "steps": 60},
 }
 # Names whose encoder belongs to the method; all others are shown the same plain encoding.
 OWN_ENCODER = {name for name, entry in PREDICTORS._builtin.items() if "encoder" in entry.defaults}
@@ -206,7 +210,9 @@ np.savez(out, **forecasts)
 
 
 def test_same_forecast_in_another_process(tmp_path):
-    cases = {name: QUICK.get(name, {}) for name in ("random_forest", "gradient_boosting", "xgboost", "ridge", "knn")}
+    cases = {
+        name: QUICK.get(name, {}) for name in ("random_forest", "gradient_boosting", "xgboost", "ridge", "knn", "mlp")
+    }
     np.savez(tmp_path / "data.npz", train=TRAIN.genotypes, test=TEST.genotypes, y=Y)
     paths = [str(tmp_path / "data.npz"), json.dumps(cases), str(tmp_path / "out.npz")]
     environment = {**os.environ, "PYTHONHASHSEED": "7"}

@@ -1,0 +1,164 @@
+"""Graph networks as predictors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...encoders import Encoder
+from ...encoders.graph_tensors import GraphLayout, graph_part
+from ..base import Floats
+from ..checks import check_choice, check_integer
+from .ensemble import NeuralPredictor, learned_scaling, scaled
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from .training import Inputs
+
+NETWORKS = ("gin", "transformer")
+_SAMPLE = 2000
+_PRETRAINED_RATE = 0.3
+"""The learning rate of what was pre-trained, relative to that of the new layers."""
+
+
+class GraphNetworkPredictor(NeuralPredictor):
+    """An ensemble of graph networks that read the architecture as a graph of operations.
+
+    The graph comes through the encoder `graph`, alone or with others (`gin@graph+semantic`): what is not a graph,
+    extras in `info` included, joins the embedding of the graph before the last layers. Without that encoder, and on a
+    plain feature matrix, there is no graph to read, and the predictor is a perceptron.
+
+    Pre-training (see `encoders/neural/pretraining.py`) lets the members start from a network that has learned from
+    unlabelled architectures of the space what operations, paths and sizes are.
+
+    Parameters
+    ----------
+    encoder : str or Encoder, optional
+        `"graph"` by default.
+    network : {"gin", "transformer"}
+        Message passing, or attention along paths.
+    pretrain : bool or int
+        Whether to pre-train, or on how many architectures; 2,000 with True.
+    pretrain_steps : int
+        Steps of the pre-training.
+    width, depth, n_members, steps, batch_size, learning_rate, weight_decay, loss, ranking_weight,
+    target_transform, device, n_jobs, seed
+        See `NeuralPredictor`.
+    """
+
+    default_encoder: ClassVar[str] = "graph"
+
+    def __init__(
+        self,
+        encoder: str | Encoder | None = None,
+        *,
+        network: str = "gin",
+        pretrain: bool | int = True,
+        pretrain_steps: int = 600,
+        width: int = 32,
+        depth: int = 3,
+        n_members: int = 5,
+        steps: int = 300,
+        batch_size: int = 128,
+        learning_rate: float = 5e-3,
+        weight_decay: float = 1e-2,
+        loss: str = "hinge",
+        ranking_weight: float = 1.0,
+        target_transform: str = "rank_gaussian",
+        device: str = "auto",
+        n_jobs: int = 1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            encoder,
+            width=width,
+            depth=depth,
+            n_members=n_members,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            loss=loss,
+            ranking_weight=ranking_weight,
+            target_transform=target_transform,
+            device=device,
+            n_jobs=n_jobs,
+            seed=seed,
+        )
+        self.network = network
+        self.pretrain = pretrain
+        self.pretrain_steps = pretrain_steps
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_choice("network", self.network, NETWORKS)
+        check_integer("pretrain_steps", self.pretrain_steps, 1)
+        if not isinstance(self.pretrain, (bool, np.bool_)):
+            check_integer("pretrain", self.pretrain, 0)
+
+    # ---- what the network reads ---------------------------------------------------------------------------------
+
+    def _graph(self) -> tuple[GraphLayout, slice] | None:
+        """Return the layout of the graphs, and the columns that hold them; None for a matrix without any."""
+        found = graph_part(self.encoder_, self.space_)
+        if found is None or self.space_ is None:
+            return None
+        encoder, start = found
+        layout = encoder.layout(self.space_)
+        return layout, slice(start, start + len(layout.columns))
+
+    def _others(self) -> NDArray[np.intp]:
+        """Return the columns that are no part of a graph."""
+        columns, graph = np.arange(len(self.columns_)), self._graph()
+        return columns if graph is None else np.delete(columns, graph[1])
+
+    def _learn_inputs(self, features: Floats) -> dict[str, NDArray[Any]]:
+        learned = {"scaling": learned_scaling(self, features, self._others())}
+        graph = self._graph()
+        if graph is not None and self.space_ is not None:
+            learned["nodes"] = graph[0].scaling(self.space_)
+        return learned
+
+    def _inputs(self, features: Floats) -> Inputs:
+        others = scaled(features[:, self._others()], self._learned["scaling"])
+        graph = self._graph()
+        if graph is None:
+            return (others,)
+        arrays = graph[0].unpack(features[:, graph[1]], self._learned["nodes"])
+        return arrays.nodes, arrays.edges, arrays.mask, others
+
+    def _network(self, generator: torch.Generator) -> nn.Module:
+        from ...encoders.neural.network import GraphNetwork
+        from .networks import GraphRegressor, VectorNetwork
+
+        graph, others = self._graph(), len(self._others())
+        if graph is None:
+            return VectorNetwork(self.n_members, others, self.width, self.depth, generator)
+        trunk = GraphNetwork(self.network, self.n_members, graph[0].node_width, self.width, self.depth, generator)
+        return GraphRegressor(trunk, self.n_members, self.width, others, self.width, generator)
+
+    def _start(self, network: nn.Module) -> float:
+        graph = self._graph()
+        if graph is None or self.space_ is None or not self.pretrain:
+            return 1.0
+        import torch
+
+        from ...encoders.neural.pretraining import Pretraining
+
+        weights = Pretraining(
+            kind=self.network,
+            width=self.width,
+            depth=self.depth,
+            graph=graph[0].graph,
+            n_architectures=_SAMPLE if self.pretrain is True else int(self.pretrain),
+            steps=self.pretrain_steps,
+            seed=self.seed,
+        ).weights(self.space_, device=self.device, n_jobs=self.n_jobs)
+        state = {f"trunk.{name}": torch.from_numpy(value) for name, value in weights.items()}
+        own = network.state_dict()
+        network.load_state_dict(own | {name: value.expand_as(own[name]) for name, value in state.items()})
+        return _PRETRAINED_RATE
