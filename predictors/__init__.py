@@ -74,6 +74,11 @@ PREDICTORS = Registry(
             "ensemble of pre-trained graph networks, attention along paths",
             {"network": "transformer", "encoder": "graph"},
         ),
+        "deep_kernel": Entry(
+            ".predictors.neural.deep_kernel:DeepKernelPredictor",
+            "Gaussian process on the embedding of a graph network, learned together",
+            {"encoder": "graph"},
+        ),
         "mlp": Entry(".predictors.neural.perceptron:PerceptronPredictor", "ensemble of multilayer perceptrons"),
         "bananas": Entry(
             ".predictors.neural.perceptron:PerceptronPredictor",

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from ...encoders import Encoder
 from ...encoders.neural import limited_threads, require_torch, torch_device
-from ...errors import InvalidDataError
 from ..base import Floats, Predictor
 from ..checks import check_choice, check_integer, check_real
-from ..scaling import column_scaling
+from .inputs import check_network
 
 if TYPE_CHECKING:
     import torch
@@ -140,12 +139,10 @@ class NeuralPredictor(Predictor):
         self._noise = _noise(standard, at_training, outside)
 
     def _check_parameters(self) -> None:
-        for name in ("depth", "steps", "batch_size", "n_jobs"):
+        check_network(self.width, self.depth, self.n_jobs)
+        for name in ("steps", "batch_size"):
             check_integer(name, getattr(self, name), 1)
         check_integer("n_members", self.n_members, 2)
-        check_integer("width", self.width, 4)
-        if self.width % 4:
-            raise InvalidDataError(f"width must be a multiple of 4, got {self.width}")
         check_real("learning_rate", self.learning_rate, 0.0)
         for name in ("weight_decay", "ranking_weight"):
             check_real(name, getattr(self, name), -1e-300)
@@ -205,17 +202,6 @@ class NeuralPredictor(Predictor):
         )
         self._restored()  # weights that do not fit the network are refused
         self._inputs(np.zeros((1, len(self.columns_))))
-
-
-def scaled(features: Floats, scaling: Floats) -> NDArray[np.float32]:
-    """Return `(features - shift) / scale` for a network to read, float32."""
-    return np.clip((features - scaling[0]) / scaling[1], -1e4, 1e4).astype(np.float32)
-
-
-def learned_scaling(predictor: Predictor, features: Floats, columns: slice | NDArray[np.intp]) -> Floats:
-    """Return shift and scale, `(2, d)`, of some of the feature columns."""
-    shift, scale = column_scaling(features, predictor.columns_)
-    return np.stack([shift[columns], scale[columns]])
 
 
 def _left_out(n: int, members: int, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from ...encoders import Encoder
-from ...encoders.graph_tensors import GraphLayout, graph_part
-from ..base import Floats
-from ..checks import check_choice, check_integer
-from .ensemble import NeuralPredictor, learned_scaling, scaled
+from .ensemble import NeuralPredictor
+from .graph_reader import GraphReader
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from .training import Inputs
-
-NETWORKS = ("gin", "transformer")
-_SAMPLE = 2000
 _PRETRAINED_RATE = 0.3
 """The learning rate of what was pre-trained, relative to that of the new layers."""
 
 
-class GraphNetworkPredictor(NeuralPredictor):
+class GraphNetworkPredictor(GraphReader, NeuralPredictor):
     """An ensemble of graph networks that read the architecture as a graph of operations.
 
     The graph comes through the encoder `graph`, alone or with others (`gin@graph+semantic`): what is not a graph,
@@ -49,8 +40,6 @@ class GraphNetworkPredictor(NeuralPredictor):
     target_transform, device, n_jobs, seed
         See `NeuralPredictor`.
     """
-
-    default_encoder: ClassVar[str] = "graph"
 
     def __init__(
         self,
@@ -95,41 +84,7 @@ class GraphNetworkPredictor(NeuralPredictor):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_choice("network", self.network, NETWORKS)
-        check_integer("pretrain_steps", self.pretrain_steps, 1)
-        if not isinstance(self.pretrain, (bool, np.bool_)):
-            check_integer("pretrain", self.pretrain, 0)
-
-    # ---- what the network reads ---------------------------------------------------------------------------------
-
-    def _graph(self) -> tuple[GraphLayout, slice] | None:
-        """Return the layout of the graphs, and the columns that hold them; None for a matrix without any."""
-        found = graph_part(self.encoder_, self.space_)
-        if found is None or self.space_ is None:
-            return None
-        encoder, start = found
-        layout = encoder.layout(self.space_)
-        return layout, slice(start, start + len(layout.columns))
-
-    def _others(self) -> NDArray[np.intp]:
-        """Return the columns that are no part of a graph."""
-        columns, graph = np.arange(len(self.columns_)), self._graph()
-        return columns if graph is None else np.delete(columns, graph[1])
-
-    def _learn_inputs(self, features: Floats) -> dict[str, NDArray[Any]]:
-        learned = {"scaling": learned_scaling(self, features, self._others())}
-        graph = self._graph()
-        if graph is not None and self.space_ is not None:
-            learned["nodes"] = graph[0].scaling(self.space_)
-        return learned
-
-    def _inputs(self, features: Floats) -> Inputs:
-        others = scaled(features[:, self._others()], self._learned["scaling"])
-        graph = self._graph()
-        if graph is None:
-            return (others,)
-        arrays = graph[0].unpack(features[:, graph[1]], self._learned["nodes"])
-        return arrays.nodes, arrays.edges, arrays.mask, others
+        self._check_graph_parameters()
 
     def _network(self, generator: torch.Generator) -> nn.Module:
         from ...encoders.neural.network import GraphNetwork
@@ -142,23 +97,9 @@ class GraphNetworkPredictor(NeuralPredictor):
         return GraphRegressor(trunk, self.n_members, self.width, others, self.width, generator)
 
     def _start(self, network: nn.Module) -> float:
-        graph = self._graph()
-        if graph is None or self.space_ is None or not self.pretrain:
+        weights = {f"trunk.{name}": value for name, value in self._pretrained().items()}
+        if not weights:
             return 1.0
-        import torch
-
-        from ...encoders.neural.pretraining import Pretraining
-
-        weights = Pretraining(
-            kind=self.network,
-            width=self.width,
-            depth=self.depth,
-            graph=graph[0].graph,
-            n_architectures=_SAMPLE if self.pretrain is True else int(self.pretrain),
-            steps=self.pretrain_steps,
-            seed=self.seed,
-        ).weights(self.space_, device=self.device, n_jobs=self.n_jobs)
-        state = {f"trunk.{name}": torch.from_numpy(value) for name, value in weights.items()}
         own = network.state_dict()
-        network.load_state_dict(own | {name: value.expand_as(own[name]) for name, value in state.items()})
+        network.load_state_dict(own | {name: value.expand_as(own[name]) for name, value in weights.items()})
         return _PRETRAINED_RATE

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ...encoders import Encoder
 from ..base import Floats
-from .ensemble import NeuralPredictor, learned_scaling, scaled
+from .ensemble import NeuralPredictor
+from .inputs import learned_scaling, scaled
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +72,7 @@ class PerceptronPredictor(NeuralPredictor):
         )
 
     def _learn_inputs(self, features: Floats) -> dict[str, NDArray[Any]]:
-        return {"scaling": learned_scaling(self, features, slice(None))}
+        return {"scaling": learned_scaling(features, self.columns_)}
 
     def _inputs(self, features: Floats) -> Inputs:
         rows: NDArray[np.float32] = scaled(features, self._learned["scaling"])
