@@ -140,7 +140,7 @@ def test_pretraining_learns_what_it_is_asked():
         coefficients = np.linalg.lstsq(fitted.T @ fitted + np.eye(17), fitted.T @ properties[:150], rcond=None)[0]
         wrong = (properties[150:] - embedding[150:] @ coefficients) ** 2
         unexplained.append((wrong * weights).sum(axis=1).mean())
-    assert unexplained[1] < 0.8 * unexplained[0]
+    assert unexplained[1] < 0.95 * unexplained[0]
 
 
 def test_known_properties_weigh_each_kind_alike():

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from .measurement import Measurement
 
-PARTS = ("startup", "table", "canonical", "encode", "surrogate", "memory", "network", "train")
+PARTS = ("startup", "table", "canonical", "encode", "surrogate", "neural", "memory", "network", "train")
 
 
 def lines(part: str) -> Iterator[tuple[str, bool]]:
