@@ -126,10 +126,13 @@ class GraphLayout:
 
     def scaling(self, space: SearchSpace) -> NDArray[np.float64]:
         """Return shift and scale of the node features, `(2, f)`, from a fixed sample of the space."""
+        width = len(self.schema.feature_names)
+        if not width:
+            return np.zeros((2, 0))
         graphs = view(space.to_graphs(space.sample(_SCALING_SAMPLE, seed=0)), self.graph)
         used = graphs.features[graphs.mask].astype(np.float64)
         if not len(used):
-            return np.stack([np.zeros(used.shape[1]), np.ones(used.shape[1])])
+            return np.stack([np.zeros(width), np.ones(width)])
         spread = used.std(axis=0)
         return np.stack([used.mean(axis=0), np.where(spread < 1e-9, 1.0, spread)])
 

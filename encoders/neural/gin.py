@@ -31,7 +31,7 @@ class IsomorphismBody(nn.Module):
         """Return the state of each node, `(members, n, v, width)`, 0 where a slot is not used."""
         v = nodes.shape[-2]
         both = torch.cat([edges.transpose(-1, -2), edges], dim=-2)
-        state = self.first(nodes).relu() * mask
+        state: Tensor = self.first(nodes).relu() * mask
         for wide, narrow in zip(self.wide, self.narrow, strict=True):
             around = both @ state
             joint = torch.cat([state, around[..., :v, :], around[..., v:, :]], dim=-1)

@@ -167,7 +167,7 @@ class _Tasks(nn.Module):
         state = self.network.nodes(given[0][None], given[1][None], mask[None])
         embedding = self.network.pool(state[:, half:], mask[None, half:])
         wrong = (self.property(embedding)[0] - properties[half:]).square()
-        loss = (wrong * self.weights).sum(dim=1).mean()
+        loss: Tensor = (wrong * self.weights).sum(dim=1).mean()
         if half:
             loss = loss + self._operations(state[:, :half], nodes[:half], hidden)
             loss = loss + self._edges(state[:, :half], edges[:half], mask[:half])

@@ -35,14 +35,15 @@ def torch_device(name: str) -> torch.device:
     InvalidDataError
         If there is no such device here.
     """
-    torch = require_torch()
+    require_torch()
+    import torch
+
     there = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     if name == "auto":
         name = there[-1]
     if not isinstance(name, str) or name.partition(":")[0] not in there:
         raise InvalidDataError(f"device must be auto or one of {', '.join(there)}, got {name!r}")
-    device: torch.device = torch.device(name)
-    return device
+    return torch.device(name)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class NeuralPredictor(Predictor):
 
     Members start from different weights, see the observations in a different order, and each leaves out another tenth
     of them. The forecast is their mean. Its deviation adds two things up: how far the members disagree, and noise,
-    which is what the errors on left-out observations hold beyond that disagreement.
+    which is what the errors on left-out observations hold beyond disagreement.
 
     Subclasses implement `_learn_inputs`, `_inputs` and `_network`.
 
@@ -215,10 +215,16 @@ def _left_out(n: int, members: int, rng: np.random.Generator) -> NDArray[np.bool
 
 
 def _noise(target: Floats, members: Floats, outside: NDArray[np.bool_]) -> float:
-    """Return the deviation of the noise: what left-out errors hold beyond the disagreement of the members."""
+    """Return the deviation of the noise, from the errors of members on what each left out.
+
+    Let v be the variance between members. Such an error holds the noise and v, where the mean of all M members has
+    v / M in its place; and a forecast's deviation adds v for the place it is made at. So the noise is what the errors
+    hold beyond `(2 - 1 / M) v`.
+    """
     if not outside.any():
         return float(target.std())
     errors = (target - members) ** 2
-    disagreement = np.broadcast_to(members.var(axis=0, ddof=1), errors.shape)
+    between = np.broadcast_to(members.var(axis=0, ddof=1), errors.shape)
     left_out = errors[outside].mean()
-    return float(np.sqrt(max(left_out - disagreement[outside].mean(), _LEAST_SHARE * left_out, 1e-6)))
+    beyond = left_out - (2 - 1 / len(members)) * between[outside].mean()
+    return float(np.sqrt(max(beyond, _LEAST_SHARE * left_out, 1e-6)))

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 from archcast.encoders.neural import pretraining  # noqa: E402
 from archcast.encoders.neural.network import GraphNetwork  # noqa: E402
 from archcast.encoders.neural.transformer import _relations  # noqa: E402
-from archcast.predictors.neural import training  # noqa: E402
+from archcast.predictors.neural import ensemble, training  # noqa: E402
 
 SPACE = get_space("nasbench201")
 TINY = {"width": 8, "depth": 2, "n_members": 2, "steps": 20, "pretrain": False}
@@ -196,3 +196,22 @@ def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ac.errors.MissingDependencyError, match="graph networks need PyTorch: pip install"):
         ac.make_predictor("gin").fit(TRAIN, worth(TRAIN))
+
+
+def test_noise_and_disagreement_add_up_to_the_error_of_the_mean():
+    """Members that err by the same noise and by parts of their own: the deviation is what their mean errs by."""
+    rng = np.random.default_rng(0)
+    n, own, noise = 4000, 0.4, 0.7
+    members = rng.normal(0, own, (5, n))
+    target = rng.normal(0, noise, n)
+    outside = ensemble._left_out(n, 5, rng)
+    deviation = np.sqrt(members.var(axis=0, ddof=1).mean() + ensemble._noise(target, members, outside) ** 2)
+    assert deviation == pytest.approx(np.sqrt(noise**2 + own**2 / 5), rel=0.03)
+
+
+def test_each_member_leaves_out_another_tenth():
+    outside = ensemble._left_out(156, 5, np.random.default_rng(0))
+    assert outside.shape == (5, 156)
+    assert set(outside.sum(axis=1)) <= {15, 16}
+    assert outside.sum(axis=0).max() == 1
+    assert not ensemble._left_out(4, 5, np.random.default_rng(0)).any()
