@@ -39,7 +39,7 @@ class DeepKernelPredictor(GraphReader):
     Parameters
     ----------
     encoder : str or Encoder, optional
-        `"graph"` by default, see `GraphReader`; on a plain feature matrix two layers take the place of the network.
+        `"graph"` by default, see `GraphReader`; on a plain feature matrix the layer alone embeds.
     network : {"gin", "transformer"}
         Message passing, or attention along paths.
     pretrain : bool or int
@@ -55,7 +55,7 @@ class DeepKernelPredictor(GraphReader):
     subset : int
         Each step looks at so many observations, drawn anew; the forecast uses all.
     learning_rate : float
-        Of Adam; a third of it for the network.
+        Of Adam, for the layer; a third of it for the network, and less of both with fewer than 300 observations.
     device : str
         `"auto"` (a GPU if there is one), `"cpu"`, `"cuda"` or `"cuda:1"`.
     n_jobs : int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,7 +17,8 @@ from .training import Inputs
 NOISE_FLOOR = 1e-3
 _START = (-1.0, 0.0, 0.0, -2.0)
 """Logarithms of the weights of the linear and the smooth kernel, of the squared length, and of the noise variance."""
-_TRUNK_RATE = 0.3
+_KERNEL_RATE, _TRUNK_RATE, _MANY = 5e-2, 0.3, 300
+"""The rates of network and layer reach their height at so many observations; with fewer both move less."""
 
 
 class DeepKernel(nn.Module):
@@ -32,18 +35,15 @@ class DeepKernel(nn.Module):
     def __init__(self, trunk: GraphNetwork | None, features: int, width: int, generator: torch.Generator) -> None:
         super().__init__()
         self.trunk = trunk
-        self.first = StackedLinear(1, features, width, generator) if trunk is None else None
-        self.last = StackedLinear(1, width if trunk is None else width + features, width, generator)
+        self.last = StackedLinear(1, features, width, generator)
+        if trunk is not None:  # starts by adding other features to the embedding as it is
+            self.last.weight = nn.Parameter(torch.cat([torch.eye(width)[None], self.last.weight.detach()], dim=1))
         self.logs = nn.Parameter(torch.tensor(_START))
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return embeddings, `(n, width)`, of nodes, edges, masks and features, or of features alone."""
         *graphs, features = (part[None] for part in inputs)
-        if self.trunk is None:
-            assert self.first is not None
-            state = self.first(features).relu()
-        else:
-            state = torch.cat([self.trunk(*graphs), features], dim=-1)
+        state = features if self.trunk is None else torch.cat([self.trunk(*graphs), features], dim=-1)
         embedding: Tensor = self.last(state)[0]
         return embedding
 
@@ -77,8 +77,12 @@ def climb(
     data = [torch.from_numpy(part).to(device) for part in inputs]
     truth = torch.from_numpy(target).to(device)
     trunk = [] if model.trunk is None else list(model.trunk.parameters())
-    others = [p for name, p in model.named_parameters() if not name.startswith("trunk.")]
-    groups = [{"params": trunk, "lr": _TRUNK_RATE * learning_rate}, {"params": others, "lr": learning_rate}]
+    share = min(1.0, len(target) / _MANY)
+    groups: list[dict[str, Any]] = [
+        {"params": trunk, "lr": share * _TRUNK_RATE * learning_rate},
+        {"params": list(model.last.parameters()), "lr": share * learning_rate},
+        {"params": [model.logs], "lr": _KERNEL_RATE},
+    ]
     optimizer = torch.optim.Adam([group for group in groups if group["params"]])
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, steps))
     size = min(subset, len(target))

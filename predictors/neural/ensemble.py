@@ -109,9 +109,12 @@ class NeuralPredictor(Predictor):
     def _network(self, generator: torch.Generator) -> nn.Module:
         """Return a new network with all members; parameters named `trunk.` may come from a pre-training."""
 
-    def _start(self, network: nn.Module) -> float:
-        """Put pre-trained weights into the network; return the learning rate of the trunk relative to all others."""
-        return 1.0
+    def _start(self, network: nn.Module, n: int) -> float | None:
+        """Put pre-trained weights into the network that `n` observations will train.
+
+        Returns the learning rate of the trunk relative to all others; None if nothing was pre-trained.
+        """
+        return None
 
     # ---- fitting ------------------------------------------------------------------------------------------------
 
@@ -131,7 +134,7 @@ class NeuralPredictor(Predictor):
         outside = _left_out(len(target), self.n_members, rng)
         with limited_threads(self.n_jobs):
             network = self._network(torch.Generator().manual_seed(self.seed))
-            recipe = self._recipe(self._start(network))
+            recipe = self._recipe(self._start(network, len(target)))
             parts = [np.flatnonzero(~out) for out in outside]
             train(network, inputs, standard, parts, recipe, rng, device)
             self._weights = {k: v.detach().cpu().numpy().copy() for k, v in network.state_dict().items()}
@@ -148,7 +151,7 @@ class NeuralPredictor(Predictor):
             check_real(name, getattr(self, name), -1e-300)
         check_choice("loss", self.loss, LOSS_NAMES)
 
-    def _recipe(self, pretrained_rate: float) -> Recipe:
+    def _recipe(self, pretrained_rate: float | None) -> Recipe:
         from .training import Recipe
 
         return Recipe(

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-_PRETRAINED_RATE = 0.3
-"""The learning rate of what was pre-trained, relative to that of the new layers."""
+_PRETRAINED_RATE, _MANY = 0.3, 200
+"""The learning rate of what was pre-trained, relative to that of the new layers, from so many observations on.
+
+With fewer it is less in proportion: a handful of labels has little to say against what thousands of graphs taught.
+"""
 
 
 class GraphNetworkPredictor(GraphReader, NeuralPredictor):
@@ -96,10 +99,10 @@ class GraphNetworkPredictor(GraphReader, NeuralPredictor):
         trunk = GraphNetwork(self.network, self.n_members, graph[0].node_width, self.width, self.depth, generator)
         return GraphRegressor(trunk, self.n_members, self.width, others, self.width, generator)
 
-    def _start(self, network: nn.Module) -> float:
+    def _start(self, network: nn.Module, n: int) -> float | None:
         weights = {f"trunk.{name}": value for name, value in self._pretrained().items()}
         if not weights:
-            return 1.0
+            return None
         own = network.state_dict()
         network.load_state_dict(own | {name: value.expand_as(own[name]) for name, value in weights.items()})
-        return _PRETRAINED_RATE
+        return _PRETRAINED_RATE * min(1.0, n / _MANY)

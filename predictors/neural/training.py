@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,8 +31,9 @@ class Recipe:
         One of `LOSSES`.
     ranking_weight : float
         Of the ranking loss beside the squared error.
-    pretrained_rate : float
-        The learning rate of the parameters named `trunk`, relative to that of all others.
+    pretrained_rate : float or None
+        The learning rate of the parameters named `trunk`, relative to that of all others, if they were pre-trained;
+        they are then not drawn towards 0.
     """
 
     steps: int
@@ -40,7 +42,7 @@ class Recipe:
     weight_decay: float
     loss: str
     ranking_weight: float
-    pretrained_rate: float = 1.0
+    pretrained_rate: float | None = None
 
 
 def train(
@@ -61,11 +63,11 @@ def train(
     truth = torch.from_numpy(target.astype(np.float32)).to(device)
     trunk = [p for name, p in network.named_parameters() if name.startswith("trunk.")]
     others = [p for name, p in network.named_parameters() if not name.startswith("trunk.")]
-    groups = [
-        {"params": trunk, "lr": recipe.learning_rate * recipe.pretrained_rate},
-        {"params": others, "lr": recipe.learning_rate},
-    ]
-    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=recipe.weight_decay)
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": trunk}]
+    if recipe.pretrained_rate is not None:
+        groups[1] |= {"lr": recipe.learning_rate * recipe.pretrained_rate, "weight_decay": 0.0}
+    used = [group for group in groups if group["params"]]
+    optimizer = torch.optim.AdamW(used, recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, recipe.steps))
     ranking, batches = LOSSES[recipe.loss], _Batches(parts, recipe.batch_size, rng)
     for _ in range(recipe.steps):

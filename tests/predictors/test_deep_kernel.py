@@ -67,7 +67,7 @@ def test_forecast_is_the_posterior():
 def test_deviation_grows_where_the_fit_explains_too_much():
     """Targets that no embedding can tell: the training ones may be explained, those held out cannot."""
     noise = np.random.default_rng(0).normal(size=30)
-    parameters = {**TINY, "steps": 150, "learning_rate": 0.05}
+    parameters = {**TINY, "steps": 150, "learning_rate": 0.5}
     predictor = ac.make_predictor("deep_kernel", **parameters).fit(BATCH, noise)
     assert predictor._inflation > 1.2
 
