@@ -129,7 +129,7 @@ class GraphLayout:
         width = len(self.schema.feature_names)
         if not width:
             return np.zeros((2, 0))
-        graphs = view(space.to_graphs(space.sample(_SCALING_SAMPLE, seed=0)), self.graph)
+        graphs = view(space.to_graphs(space.sample(_SCALING_SAMPLE, seed=0, distinct=False)), self.graph)
         used = graphs.features[graphs.mask].astype(np.float64)
         if not len(used):
             return np.stack([np.zeros(width), np.ones(width)])

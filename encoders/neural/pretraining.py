@@ -49,7 +49,7 @@ class Pretraining:
     graph : {"reduced", "pruned", "full"}
         The view of the graphs.
     n_architectures : int
-        The size of the sample of the space.
+        The size of the sample of the space, which small spaces repeat themselves in.
     steps, batch_size : int
     learning_rate : float
         The highest; it rises linearly and falls as a cosine.
@@ -79,7 +79,7 @@ class Pretraining:
         return _memory[key]
 
     def _train(self, space: SearchSpace, device: torch.device) -> Weights:
-        sample = space.sample(self.n_architectures, seed=self.seed)
+        sample = space.sample(self.n_architectures, seed=self.seed, distinct=False)
         layout = GraphTensorEncoder(self.graph).layout(space)
         rows = GraphTensorEncoder(self.graph).transform(sample)
         arrays = layout.unpack(rows, layout.scaling(space))

@@ -15,9 +15,9 @@ from ...encoders.neural.stacked import StackedLinear
 from .training import Inputs
 
 NOISE_FLOOR = 1e-3
-_START = (-1.0, 0.0, 0.0, -2.0)
+_START = (-1.0, 0.0, 0.0, -1.0)
 """Logarithms of the weights of the linear and the smooth kernel, of the squared length, and of the noise variance."""
-_KERNEL_RATE, _TRUNK_RATE, _MANY = 5e-2, 0.3, 300
+_KERNEL_RATE, _TRUNK_RATE, _MANY = 0.1, 0.3, 300
 """The rates of network and layer reach their height at so many observations; with fewer both move less."""
 
 
