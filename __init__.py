@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .benchmarks_data import Table, load_table
     from .encoders import Encoder, make_encoder, register_encoder
     from .evaluation import benchmark, compare, replay
+    from .explanations import attribute, best_edits
     from .predictors import Predictor, load_predictor, make_predictor, register_predictor
     from .searchers import (
         CurveHistory,
@@ -34,7 +35,9 @@ _LAZY = {
     "Searcher": ".searchers",
     "Study": ".studies",
     "Table": ".benchmarks_data",
+    "attribute": ".explanations",
     "benchmark": ".evaluation",
+    "best_edits": ".explanations",
     "compare": ".evaluation",
     "load_predictor": ".predictors",
     "load_table": ".benchmarks_data",
@@ -77,7 +80,9 @@ __all__ = [
     "Study",
     "Table",
     "__version__",
+    "attribute",
     "benchmark",
+    "best_edits",
     "compare",
     "get_space",
     "load_predictor",

@@ -209,11 +209,15 @@ def new_figure(size: tuple[float, float]) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, dpi=150, layout="constrained")
-    axes = figure.subplots()
+    return figure, styled(figure.subplots())
+
+
+def styled(axes: Axes) -> Axes:
+    """Return the axes in the common style."""
     axes.grid(True, color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    return axes
 
 
 def _size_axis(axes: Axes, sizes: Sequence[int]) -> None:

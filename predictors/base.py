@@ -101,6 +101,22 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         than be read out of bounds.
         """
 
+    def _contributions(self, features: Floats, background: Floats) -> tuple[Floats, Floats] | None:
+        """Return exact contributions of the columns to the transformed forecasts, where there is a fast way to them.
+
+        Both arguments are rows of features, `(n, d)` and `(b, d)`. The contributions, `(n, d)`, and the base value,
+        `(1,)`, what is forecast on average over the background, add up to the forecast of the first output. None, the
+        default, leaves the contributions to sampling (`archcast.explanations`).
+        """
+        return None
+
+    def _predict_joint(self, features: Floats) -> tuple[Floats, Floats] | None:
+        """Return mean `(n,)` and covariance `(n, n)`, noise included, of the first transformed target, if it has one.
+
+        None, the default, says that nothing is known of how the errors of forecasts hang together.
+        """
+        return None
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = self.multi_output
@@ -187,6 +203,24 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             mean, std = self._predict(part)
             results.append(np.stack([self._targets.inverse(mean + std * score) for score in scores], axis=-1))
         return self._shape(np.concatenate(results))
+
+    def features(self, X: Architectures | ArrayLike, *, info: Info | None = None) -> Floats:
+        """Return what the surrogate reads of each architecture: a row of the columns `columns_`, `(n, d)`.
+
+        Parameters
+        ----------
+        X : Architectures, sequence of Architecture, or float array
+        info : mapping of str to array, optional
+            The extras, if the predictor was fitted with any; they are columns too.
+        """
+        return np.concatenate(list(self._feature_chunks(X, info)))
+
+    def predict_features(self, features: Floats) -> Any:
+        """Forecast from rows of the columns `columns_`, in the units of `y`: `predict` without the encoding."""
+        check_is_fitted(self, "_targets")
+        parts = range(0, max(len(features), 1), CHUNK)
+        means = [self._targets.inverse(self._predict_mean(features[start : start + CHUNK])) for start in parts]
+        return self._shape(np.concatenate(means))
 
     def _feature_chunks(self, X: Any, info: Info | None) -> Iterator[Floats]:
         check_is_fitted(self, "_targets")

@@ -172,6 +172,16 @@ class GaussianProcess(Predictor):
                     std[part, k] = np.sqrt(np.maximum(variance, 0) + self._noise(theta))
         return mean * self._z_scale + self._z_mean, std * self._z_scale
 
+    def _predict_joint(self, features: Matrix) -> tuple[Matrix, Matrix]:
+        scaled, kernel, theta = self._scaled(features), self.kernels_[0], self.parameters_[0]
+        cross = kernel.covariance(theta[:-1], scaled, self._X)
+        solved = solve_triangular(self._factors[0], cross.T, lower=True, check_finite=False)
+        covariance = kernel.covariance(theta[:-1], scaled, scaled) - solved.T @ solved
+        covariance[np.diag_indices_from(covariance)] += self._noise(theta)
+        scale = self._z_scale[0]
+        mean: Matrix = cross @ self._alphas[0] * scale + self._z_mean[0]
+        return mean, covariance * scale**2
+
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         if isinstance(self.kernel, Kernel):
             raise InvalidDataError(

@@ -12,6 +12,7 @@ from ..encoders import Encoder
 from .base import Predictor
 from .checks import check_choice, check_integer, check_real
 from .resampling import SCHEMES, model_variance, noise_factor, resample
+from .tree_shap import ensemble_contributions
 from .trees import TreeEnsemble
 
 
@@ -113,6 +114,13 @@ class GradientBoostingPredictor(Predictor):
         forecasts = self._forecasts(features)
         variance = model_variance(self.resampling, forecasts[0], forecasts[1:])
         return forecasts[0][:, None], np.sqrt(variance + self._noise**2)[:, None]
+
+    def _contributions(
+        self, features: NDArray[np.float64], background: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        size = len(self._trees) // len(self._offsets)
+        values, base = ensemble_contributions(self._trees, size, self.learning_rate, features, background)
+        return values, self._offsets[0] + base
 
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         return {**self._trees.arrays, "offsets": self._offsets, "noise": np.array(self._noise)}

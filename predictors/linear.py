@@ -92,6 +92,12 @@ class LinearPredictor(Predictor):
         std = np.sqrt(self.variance_ * (1 + 1 / self.n_ + np.maximum(leverage, 0.0)))
         return centred @ self.coef_ + self.centre_, std
 
+    def _contributions(
+        self, features: NDArray[np.float64], background: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        away = (features - background.mean(axis=0)) / self.scale_
+        return away * self.coef_[:, 0], self._predict_mean(background).mean(axis=0)[:1]
+
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         state: dict[str, NDArray[Any] | bytes] = {name: getattr(self, f"{name}_") for name in _STATE}
         return {**state, "n": np.array(self.n_)}

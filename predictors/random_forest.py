@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..encoders import Encoder
 from .base import Predictor
 from .checks import check_choice, check_integer, check_real
+from .tree_shap import ensemble_contributions
 from .trees import TreeEnsemble
 
 _FLOOR = 0.02
@@ -119,6 +120,11 @@ class RandomForestPredictor(Predictor):
         else:
             variance = self._trees.variance[leaves].mean(axis=0) + means.var(axis=0)
         return means.mean(axis=0)[:, None], np.maximum(np.sqrt(variance), self._floor)[:, None]
+
+    def _contributions(
+        self, features: NDArray[np.float64], background: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return ensemble_contributions(self._trees, len(self._trees), 1 / len(self._trees), features, background)
 
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         return {

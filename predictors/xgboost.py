@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from ..encoders import Encoder
-from ..errors import MissingDependencyError
 from .base import Predictor
 from .checks import check_choice, check_integer, check_real
 from .resampling import SCHEMES, model_variance, noise_factor, resample
+from .tree_shap import booster_contributions, import_xgboost
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -96,7 +96,7 @@ class XGBoostPredictor(Predictor):
 
     def _fit(self, features: NDArray[np.float64], z: NDArray[np.float64]) -> None:
         self._check_parameters()
-        xgb, target = _import_xgboost(), z[:, 0]
+        xgb, target = import_xgboost(), z[:, 0]
         # trained around zero and at unit scale, so that the penalty means the same whatever the transform
         self._centre, self._scale = float(target.mean()), float(target.std())
         standard = (target - self._centre) / self._scale
@@ -157,7 +157,7 @@ class XGBoostPredictor(Predictor):
         self, boosters: list[Any], features: NDArray[np.float64], *, pairs: bool = False
     ) -> NDArray[np.float64]:
         """Return the boosters' forecasts, `(boosters, n)`, or `(boosters, n, 2)` for quantile pairs."""
-        matrix = _import_xgboost().DMatrix(features, nthread=self.n_jobs)
+        matrix = import_xgboost().DMatrix(features, nthread=self.n_jobs)
         if not len(features):
             return np.zeros((len(boosters), 0, len(_QUANTILES)) if pairs else (len(boosters), 0))
         return np.stack([booster.predict(matrix).astype(np.float64) for booster in boosters])
@@ -193,6 +193,12 @@ class XGBoostPredictor(Predictor):
         std = np.sqrt(variance + (self._noise * shape) ** 2)
         return (self._centre + self._scale * full)[:, None], (self._scale * std)[:, None]
 
+    def _contributions(
+        self, features: NDArray[np.float64], background: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        values, base = booster_contributions(self._means[0], features, background)
+        return self._scale * values, self._centre + self._scale * base
+
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         state: dict[str, NDArray[Any] | bytes] = {
             "scalars": np.array([self._centre, self._scale, self._noise]),
@@ -210,17 +216,8 @@ class XGBoostPredictor(Predictor):
         self._pairs = [self._loaded(state[f"pair-{i}.{_FORMAT}"]) for i in range(pairs)]
 
     def _loaded(self, content: bytes) -> Any:
-        booster = _import_xgboost().Booster({"nthread": self.n_jobs})
+        booster = import_xgboost().Booster({"nthread": self.n_jobs})
         booster.load_model(bytearray(content))
         if booster.num_features() != len(self.columns_):
             raise ValueError(f"a booster reads {booster.num_features()} columns, expected {len(self.columns_)}")
         return booster
-
-
-def _import_xgboost() -> ModuleType:
-    try:
-        import xgboost
-    except ImportError as error:
-        raise MissingDependencyError(f"this predictor needs xgboost (pip install xgboost): {error}") from None
-    module: ModuleType = xgboost
-    return module

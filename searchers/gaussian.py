@@ -26,6 +26,7 @@ Floats: TypeAlias = NDArray[np.float64]
 _STATIONARY = ("matern32", "matern52", "rbf")
 _JOINT = 1000
 _POSTERIORS = ContentCache(6)
+_CANDIDATES = ContentCache(2)
 
 
 def suits(predictor: Predictor) -> bool:
@@ -60,6 +61,7 @@ class Posterior:
     def __init__(self, kernel: Kernel, theta: Floats, noise: float, candidates: Floats) -> None:
         self._kernel, self._theta, self._noise = kernel, theta, noise
         self._candidates = candidates
+        self._with_candidates = kernel.against(theta, candidates)
         self._X = candidates[:0]
         self._room = _Room(0, len(candidates))
         self._variance = kernel.diagonal(theta, candidates)
@@ -73,7 +75,7 @@ class Posterior:
         n, k = len(self), len(X)
         own = self._kernel.covariance(self._theta, X, X)
         own[np.diag_indices(k)] += self._noise
-        new = self._kernel.covariance(self._theta, X, self._candidates)
+        new = self._with_candidates(X)
         cross = np.zeros((n, k))
         if n:
             L, V = self._room.L[:n, :n], self._room.V[:n]
@@ -184,6 +186,15 @@ class GaussianSurrogate(Surrogate[Forecast]):
     def _features(self, architectures: Architectures) -> Floats:
         return self._encoder.transform(architectures).astype(np.float64)
 
+    def _candidate_features(self, keep: bool) -> Floats:
+        name = (repr(self._encoder), self._candidates)
+        features: Floats | None = _CANDIDATES.get(name) if keep else None
+        if features is None:
+            features = self._features(self._candidates)
+            if keep:
+                _CANDIDATES.put(name, features)
+        return features
+
     def _given(self, known: Architectures, early: Architectures, early_z: Floats, keep: bool) -> Posterior:
         """Return the posterior given the known trials, with the hyperparameters of the early ones."""
         first = len(early)
@@ -196,7 +207,7 @@ class GaussianSurrogate(Surrogate[Forecast]):
             fitted = fitted_to(self._predictor, early, early_z)
             theta = fitted.parameters_[0]
             noise = float(np.exp(theta[-1])) + NoisePrior().floor
-            start = Posterior(fitted.kernels_[0], theta[:-1], noise, self._features(self._candidates))
+            start = Posterior(fitted.kernels_[0], theta[:-1], noise, self._candidate_features(keep))
             posterior, done = start.extended(self._features(early)), first
         for row in self._features(known[done:]):
             posterior = posterior.extended(row[None])

@@ -1,4 +1,4 @@
-"""Why a candidate was picked: what was forecast for it, what the acquisition said, and what it resembles."""
+"""Why a candidate was picked: its forecast and the genes behind it, the acquisition, and what it resembles."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArchcastError
+from ..explanations import best_edits, gene_attribution
 from ..predictors.targets import TargetTransforms
 from ..searchers import History, Searcher
+from ..searchers.acquisition import Forecast
 from ..searchers.bayesian_optimization import acquisition_of, surrogate_of
 from ..searchers.feasibility import log_success
 from ..searchers.features import SpaceEncoder
-from ..searchers.surrogate import is_informative, new_predictor
-from ..spaces import Architectures
+from ..searchers.surrogate import Floats, Surrogate, is_informative, new_predictor
+from ..spaces import Architecture, Architectures
 
 LEAST = 4
 """So many finished trainings are needed for a forecast."""
 
 _NEIGHBORS = 3
+_CONTRIBUTIONS = 5
+_BACKGROUND = (5, 25)
+_STEPS = 500
 _JOINT = ("thompson", "independent_thompson", "mes")
 """Acquisitions that depend on chance or on all candidates, and mean nothing for a single one."""
 
@@ -53,6 +58,7 @@ def explain(
         return about
     try:
         about |= _forecast(searcher, history, architectures, about["initial"])
+        about["contributions"] = _contributions(searcher, history, architectures)
         about["neighbors"] = [numbers[row] for row in _nearest(history, architectures)]
     except (ArchcastError, ValueError, ArithmeticError, TypeError):
         pass
@@ -64,26 +70,76 @@ def _is_initial(searcher: Searcher, history: History) -> bool:
     return isinstance(least, int) and len(history) < least
 
 
-def _forecast(searcher: Searcher, history: History, architectures: Architectures, initial: bool) -> dict[str, float]:
+def _surrogate(searcher: Searcher, history: History, architectures: Architectures) -> Surrogate[Forecast]:
     parameters = searcher.get_params(deep=False)
-    transform = parameters.get("target_transform", "rank_gaussian")
     predictor = new_predictor(parameters.get("predictor", "gp"))
-    surrogate = surrogate_of(predictor, history, architectures, transform, refit=float(parameters.get("refit", 0.1)))
-    said = surrogate.forecast()
-    transforms = TargetTransforms(transform, 1)
+    refit = float(parameters.get("refit", 0.1))
+    return surrogate_of(predictor, history, architectures, _transform(searcher), refit=refit)
+
+
+def _transform(searcher: Searcher) -> str:
+    return str(searcher.get_params(deep=False).get("target_transform", "rank_gaussian"))
+
+
+def _in_units(searcher: Searcher, history: History, said: Forecast) -> tuple[Floats, Floats]:
+    """Return mean and deviation of forecasts in the units of the metric, both `(m,)`."""
+    transforms = TargetTransforms(_transform(searcher), 1)
     raw = transforms.fit_transform(history.utilities[history.finished][:, None])
     mean, std = said.mean[:, None] * raw.std() + raw.mean(), said.std[:, None] * raw.std()
     sign = 1.0 if history.higher_is_better else -1.0
-    about = {
-        "forecast_mean": sign * float(transforms.inverse(mean)[0, 0]),
-        "forecast_std": float(transforms.spread(mean, std)[0, 0]),
-    }
+    return sign * transforms.inverse(mean)[:, 0], transforms.spread(mean, std)[:, 0]
+
+
+def _forecast(searcher: Searcher, history: History, architectures: Architectures, initial: bool) -> dict[str, float]:
+    said = _surrogate(searcher, history, architectures).forecast()
+    mean, std = _in_units(searcher, history, said)
+    about = {"forecast_mean": float(mean[0]), "forecast_std": float(std[0])}
+    parameters = searcher.get_params(deep=False)
     acquisition = parameters.get("acquisition")
     if acquisition is not None and acquisition not in _JOINT and not initial:
         function = acquisition_of(acquisition, parameters.get("acquisition_options"))
         score = function(said, np.random.default_rng(0)) + log_success(history, architectures)
         about["acquisition"] = float(score[0])
     return {name: value for name, value in about.items() if np.isfinite(value)}
+
+
+def _contributions(
+    searcher: Searcher, history: History, architectures: Architectures, n: int | None = _CONTRIBUTIONS
+) -> list[tuple[str, float]]:
+    """Return what the genes add to the forecast beside finished trials, the most important first."""
+
+    def forecast(batch: Architectures) -> Floats:
+        return _in_units(searcher, history, _surrogate(searcher, history, batch).forecast())[0]
+
+    # A walk from each of these trials has as many steps as there are genes: so many trials that it stays quick.
+    least, most = _BACKGROUND
+    size = min(max(_STEPS // architectures.space.dimension, least), most, len(history.finished))
+    drawn = np.random.default_rng(len(history)).permutation(history.finished)[:size]
+    found = gene_attribution(forecast, architectures, history.architectures[np.sort(drawn)], seed=len(history))
+    return [(record["feature"], record["contribution"]) for record in found.top(0, n)]
+
+
+def next_edits(searcher: Searcher, history: History, architecture: Architecture, n: int) -> list[dict[str, Any]]:
+    """Return the edits of an architecture that are forecast to help most, of those that were not tried.
+
+    The searcher's own predictor, or a Gaussian process if it has none, is fitted to all finished trials. Nothing is
+    returned where there are too few of them or the forecast fails.
+
+    Returns
+    -------
+    list of dict
+        As `archcast.explanations.Edits.records`.
+    """
+    if len(history.finished) < LEAST or not is_informative(history):
+        return []
+    parameters = searcher.get_params(deep=False)
+    try:
+        predictor = new_predictor(parameters.get("predictor", "gp"))
+        predictor.fit(history.architectures[history.finished], history.values[history.finished])
+        direction = "higher" if history.higher_is_better else "lower"
+        return best_edits(predictor, architecture, n, direction=direction, exclude=history.architectures).records()
+    except (ArchcastError, ValueError, ArithmeticError, TypeError):
+        return []
 
 
 def _nearest(history: History, architectures: Architectures) -> list[int]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .report import StudyReport
 
 _TOP = 10
+_PARTS = 3
 
 _PICTURES = {
     "anytime": ("The best so far", "Every outcome in the order of picking, and the best until then."),
@@ -23,6 +24,8 @@ _PICTURES = {
     "curves": ("Learning curves", "The metric by epoch."),
 }
 """Heading and caption of each picture."""
+
+_EDITS_HEADING = "What might improve on the best found"
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -91,10 +94,21 @@ def why(pick: Mapping[str, Any]) -> str:
     words.append(f"forecast {number(pick['forecast_mean'])} ± {number(pick['forecast_std'])}")
     if pick["acquisition"] is not None:
         words.append(f"acquisition {number(pick['acquisition'])}")
+    if pick["contributions"]:
+        parts = ", ".join(f"{item['feature']} {item['value']:+.2g}" for item in pick["contributions"][:_PARTS])
+        words.append(f"because of {parts}")
     if pick["neighbors"]:
         near = ", ".join(f"#{item['number']} ({number(item['value'])})" for item in pick["neighbors"])
         words.append(f"resembles {near}")
     return "; ".join(words)
+
+
+def edit(record: Mapping[str, Any]) -> str:
+    """Return an edit of the best found, and what is forecast to come of it."""
+    return (
+        f"{record['edit']}: forecast {number(record['forecast'])}, improvement {record['gain']:+.2g} ± "
+        f"{number(record['deviation'])}, better with probability {100 * record['probability']:.0f} %"
+    )
 
 
 def outcome(pick: Mapping[str, Any]) -> str:
@@ -144,6 +158,8 @@ def markdown(content: Mapping[str, Any]) -> str:
             lines.append(f"- {_surprise(best)}")
     if content["regret"] is not None:
         lines.append(f"- {_regret(content['regret'])}")
+    if content["edits"]:
+        lines += ["", f"## {_EDITS_HEADING}", "", *(f"- {_cell(edit(record))}" for record in content["edits"])]
     lines += ["", "## The top", "", *_markdown_table(ranked(content)[:_TOP])]
     lines += ["", "## What was picked, and why", "", *_markdown_table(content["picks"])]
     lines += ["", "## How it searches", ""]
@@ -198,6 +214,9 @@ def page(report: StudyReport) -> str:
         "<h2>The best found</h2>",
         _best(report),
     ]
+    if content["edits"]:
+        listed = "".join(f"<li>{_text(edit(record))}</li>" for record in content["edits"])
+        parts.append(f"<h2>{_EDITS_HEADING}</h2><ul>{listed}</ul>")
     for name, figure in figures(report.study).items():
         heading, caption = _PICTURES[name]
         parts.append(f"<h2>{heading}</h2>{_picture(figure, caption)}")

@@ -16,6 +16,7 @@ from ..evaluation.metrics import kendall_tau
 from ..evaluation.search_problem import SearchProblem
 from ..files import write_whole
 from ..spaces import Architectures
+from .explanation import next_edits
 from .trials import Candidate, best_of, cost_of, incumbents
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".html", ".md", ".json")
 _NORMAL_90 = 1.6448536269514722
+_EDITS = 5
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,10 +34,10 @@ class StudyReport:
     Parameters
     ----------
     content : dict
-        JSON-able: `study` (the settings), `counts`, `best`, `regret` (None where no table knows it), `forecasts` (how
-        good they were), `anytime` (the best outcome after each architecture, and the seconds of training until then)
-        and `picks`, one per architecture in the order of picking: what was forecast, what came of it, and what it
-        resembled.
+        JSON-able: `study` (the settings), `counts`, `best`, `edits` (those of the best that are forecast to help most),
+        `regret` (None where no table knows it), `forecasts` (how good they were), `anytime` (the best outcome after
+        each architecture, and the seconds of training until then) and `picks`, one per architecture in the order of
+        picking: what was forecast and why, what came of it, and what it resembled.
     study : Study
         For the pictures of the web page.
     """
@@ -85,6 +87,9 @@ class StudyReport:
             "attempts": len(trials),
             "seconds": cost_of(trials, None),
             "best": None if best is None else next(p for p in picks if p["number"] == best.first.number),
+            "edits": []
+            if best is None
+            else next_edits(settings.searcher, study.history(), best.first.architecture, _EDITS),
             "regret": None if problem is None else _regret(problem, found, settings.higher_is_better),
             "forecasts": _quality(picks),
             "anytime": {
@@ -153,6 +158,7 @@ def _pick(candidate: Candidate, outcomes: Mapping[int, float | None]) -> dict[st
         "acquisition": first.get("acquisition"),
         "known": first.get("known"),
         "initial": bool(first.get("initial", False)),
+        "contributions": [{"feature": name, "value": value} for name, value in first.get("contributions", [])],
         "neighbors": [{"number": n, "value": outcomes.get(n)} for n in first.get("neighbors", [])],
         "epochs": max(candidate.last.epochs, default=None),
         "last_value": _plain(list(candidate.last.epochs.values())[-1]) if candidate.last.epochs else None,

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 BUDGET = "archcast:budget"
 _TRIES = 50
-_KEPT = ("known", "initial", "forecast_mean", "forecast_std", "acquisition", "neighbors")
+_KEPT = ("known", "initial", "forecast_mean", "forecast_std", "acquisition", "contributions", "neighbors")
 """What is told of a candidate when it is picked stays with it when it is trained again."""
 
 

@@ -46,7 +46,8 @@ class Trial:
         0 for the first.
     about : dict
         Whatever else is stored: `worker`, `status`, `message`, `seconds`, `known` (trainings finished when it was
-        picked), `forecast_mean`, `forecast_std`, `acquisition`, `neighbors` (numbers of the most similar trainings) ...
+        picked), `forecast_mean`, `forecast_std`, `acquisition`, `contributions` (what its genes add to the forecast),
+        `neighbors` (numbers of the most similar trainings) ...
     id : int
         Of the storage.
     """

@@ -19,8 +19,28 @@ MAY_IMPORT = {
     "trainers": {"spaces", "benchmarks_data"},
     "searchers": {"spaces", "encoders", "predictors"},
     "evaluation": {"spaces", "encoders", "benchmarks_data", "predictors", "trainers", "searchers"},
-    "studies": {"spaces", "encoders", "benchmarks_data", "predictors", "trainers", "searchers", "evaluation"},
-    "tools": {"spaces", "encoders", "benchmarks_data", "predictors", "trainers", "searchers", "evaluation", "studies"},
+    "explanations": {"spaces", "encoders", "predictors", "evaluation"},
+    "studies": {
+        "spaces",
+        "encoders",
+        "benchmarks_data",
+        "predictors",
+        "trainers",
+        "searchers",
+        "evaluation",
+        "explanations",
+    },
+    "tools": {
+        "spaces",
+        "encoders",
+        "benchmarks_data",
+        "predictors",
+        "trainers",
+        "searchers",
+        "evaluation",
+        "explanations",
+        "studies",
+    },
 }
 
 

@@ -13,7 +13,7 @@ import typer
 
 from .._version import __version__
 from ..errors import ArchcastError
-from .commands import benchmark, compare, encode, forecast, listing, model, search, space, study, table, train
+from .commands import benchmark, compare, encode, explain, forecast, listing, model, search, space, study, table, train
 
 app = typer.Typer(
     name="archcast",
@@ -30,6 +30,7 @@ app.add_typer(table.app, name="table")
 app.command("encode")(encode.encode)
 app.command("fit")(model.fit)
 app.command("predict")(model.predict)
+app.command("explain")(explain.explain)
 app.command("compare")(compare.compare)
 app.command("benchmark")(benchmark.benchmark)
 app.command("train")(train.train)

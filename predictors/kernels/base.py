@@ -41,6 +41,10 @@ class Kernel(ABC):
     def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
         """Return the covariance `(n, m)` between rows `A`, `(n, d)`, and `B`, `(m, d)`."""
 
+    def against(self, theta: Matrix, B: Matrix) -> Callable[[Matrix], Matrix]:
+        """Return `covariance(theta, A, B)` as a function of `A`: for many calls with the same rows `B`."""
+        return lambda A: self.covariance(theta, A, B)
+
     @abstractmethod
     def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
         """Return the variance of each row, `(n,)`."""
@@ -48,6 +52,10 @@ class Kernel(ABC):
     @abstractmethod
     def with_gradient(self, theta: Matrix, A: Matrix) -> tuple[Matrix, Contraction]:
         """Return the covariance of the rows with themselves, and the contraction with its gradient."""
+
+    def lengthscales(self, theta: Matrix) -> list[tuple[NDArray[np.intp], float]]:
+        """Return the lengthscales with the columns that each one scales; none for kernels that have none."""
+        return []
 
     def __add__(self, other: Kernel) -> Sum:
         return Sum([*_parts(self, Sum), *_parts(other, Sum)])
@@ -68,6 +76,11 @@ class _Composite(Kernel):
             part.setup(X, groups)
         self.prior_mean = np.concatenate([part.prior_mean for part in self.parts])
         self.prior_std = np.concatenate([part.prior_std for part in self.parts])
+
+    def lengthscales(self, theta: Matrix) -> list[tuple[NDArray[np.intp], float]]:
+        """Return the lengthscales of all parts, one part after the other."""
+        parts = zip(self.parts, self._split(theta), strict=True)
+        return [scale for part, own in parts for scale in part.lengthscales(own)]
 
     def _split(self, theta: Matrix) -> list[Matrix]:
         return np.split(theta, np.cumsum([part.n_parameters for part in self.parts])[:-1])

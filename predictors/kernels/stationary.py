@@ -140,11 +140,27 @@ class Stationary(Kernel):
         scaled: Matrix = A[:, self._chosen] * (self._factors * np.exp(0.5 * theta[1:])[self._weight_of])
         return scaled
 
+    def lengthscales(self, theta: Matrix) -> list[tuple[NDArray[np.intp], float]]:
+        """Return `w^(-1/2)` of each weight: the distance at which it alone makes rows differ, 1 being the usual one."""
+        scales = np.exp(-0.5 * theta[1:]).tolist()
+        return [(self._chosen[self._weight_of == k], scale) for k, scale in enumerate(scales)]
+
     def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
         """Return `scale * f(distance)`."""
-        r2 = squared_distances(self._scaled(theta, A), self._scaled(theta, B))
-        covariance = RADIAL[self.radial].value(r2)
-        covariance *= np.exp(theta[0])
+        return self.against(theta, B)(A)
+
+    def against(self, theta: Matrix, B: Matrix) -> Callable[[Matrix], Matrix]:
+        """Return the covariance with `B` as a function of `A`; of `B` no copy is made, however often theta changes."""
+        weights = np.zeros(B.shape[1])
+        weights[self._chosen] = (self._factors**2) * np.exp(theta[1:])[self._weight_of]
+        distances_to = weighted_distances_to(B, weights)
+        value, scale = RADIAL[self.radial].value, np.exp(theta[0])
+
+        def covariance(A: Matrix) -> Matrix:
+            result = value(distances_to(A))
+            result *= scale
+            return result
+
         return covariance
 
     def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
@@ -198,7 +214,17 @@ class Hamming(Kernel):
 
 def squared_distances(A: Matrix, B: Matrix) -> Matrix:
     """Return squared Euclidean distances `(n, m)` between rows, by one matrix product, none of them negative."""
-    r2: Matrix = A @ (-2 * B.T)
-    r2 += (A**2).sum(axis=1)[:, None]
-    r2 += (B**2).sum(axis=1)
-    return np.maximum(r2, 0, out=r2)
+    return weighted_distances_to(B, np.ones(B.shape[1]))(A)
+
+
+def weighted_distances_to(B: Matrix, weights: Matrix) -> Callable[[Matrix], Matrix]:
+    """Return a function of `A` that gives `sum_k weights_k (a_k - b_k)^2`, `(n, m)`, none of them negative."""
+    norms = np.einsum("ij,ij,j->i", B, B, weights)
+
+    def distances(A: Matrix) -> Matrix:
+        r2: Matrix = (A * (-2 * weights)) @ B.T
+        r2 += np.einsum("ij,ij,j->i", A, A, weights)[:, None]
+        r2 += norms
+        return np.maximum(r2, 0, out=r2)
+
+    return distances

@@ -67,6 +67,20 @@ def test_the_numbers_of_a_report(study):
             assert item["value"] == trials[item["number"]].value
 
 
+def test_the_next_edits_are_new_and_near_the_best(study):
+    report = study.summary()
+    edits, best = report.content["edits"], study.best().architecture
+    assert len(edits) == 5
+    assert [edit["gain"] for edit in edits] == sorted((edit["gain"] for edit in edits), reverse=True)
+    tried = {trial.architecture.batch().keys()[0] for trial in study.trials()}
+    for edit in edits:
+        batch = study.space.parse(edit["architecture"])
+        assert (batch.genotypes[0] != best.genotype).sum() == 1
+        assert batch.keys()[0] not in tried
+        assert edit["edit"] in report.to_html().replace("&gt;", ">")
+        assert f"- {edit['edit']}: forecast" in report.to_markdown()
+
+
 def test_a_table_tells_the_regret(study):
     table = ac.load_table("nasbench201")
     values = table.values("cifar10/test_accuracy", epoch=200)

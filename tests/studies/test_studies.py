@@ -14,7 +14,7 @@ from archcast.errors import (
 )
 from archcast.searchers import Searcher
 from archcast.studies import Budget, open_study, pruner_spec
-from archcast.studies.explanation import explain
+from archcast.studies.explanation import _contributions, explain
 from archcast.trainers import CallableTrainer, Fidelity, ProcessPool, Status
 from toy_studies import METRIC, SPACE, TRAINER, accuracy, fail_sometimes
 
@@ -86,7 +86,29 @@ def test_picks_are_explained(make):
         near = trial.about["neighbors"]
         assert len(near) == 3
         assert max(near) < trial.number
+        parts = trial.about["contributions"]
+        assert 1 <= len(parts) <= 5
+        assert [abs(value) for _, value in parts] == sorted((abs(value) for _, value in parts), reverse=True)
+        genes = dict(zip((gene.name for gene in SPACE.genes), trial.architecture.genotype, strict=True))
+        for words, _ in parts:
+            gene, operation = words.removeprefix("edge ").split(": ")
+            assert operation == SPACE.genes[0].choices[genes[gene]]
     assert np.isfinite([trial.about["acquisition"] for trial in explained]).all()
+
+
+def test_contributions_add_up_to_the_forecast(make):
+    """With all genes shown they add up to the forecast minus the mean forecast of those trained before."""
+    study = make(searcher="bo")
+    study.run(TRAINER, trainings=14)
+    searcher, history = study.settings.searcher, study.history()
+    new = SPACE.sample(40, seed=5, canonical=True)
+    new = new[~history.seen(new)][:1]
+    about = explain(searcher, history, new, range(14))
+    before = [explain(searcher, history, history.architectures[row : row + 1], range(14)) for row in range(14)]
+    mean = np.mean([each["forecast_mean"] for each in before])
+    total = sum(value for _, value in _contributions(searcher, history, new, n=None))
+    assert len(about["contributions"]) == 5
+    assert total == pytest.approx(about["forecast_mean"] - mean, abs=1e-6)
 
 
 def test_the_pick_has_the_largest_acquisition_of_all(make):

@@ -176,7 +176,7 @@ def predict(
     ]
     form = Format.json if json else form
     if form is Format.table and "metric" in surrogate.metadata_:
-        print(_headline(surrogate.metadata_))
+        print(headline(surrogate.metadata_))
     print_records(records, form)
 
 
@@ -191,7 +191,8 @@ def _direction(metadata: dict[str, Any], said: Direction | None) -> Direction:
     return Direction(known)
 
 
-def _headline(metadata: dict[str, Any]) -> str:
+def headline(metadata: dict[str, Any]) -> str:
+    """Return what a model forecasts, in a line."""
     unit, epoch = metadata.get("unit"), metadata.get("epoch")
     parts = [f"{metadata['metric']}{f' in {unit}' if unit else ''}"]
     if epoch is not None:
