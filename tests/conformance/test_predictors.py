@@ -31,7 +31,7 @@ QUICK = {
     "xgboost_quantile": {"n_estimators": 40, "n_members": 2, "learning_rate": 0.2},
     "gin": {"width": 16, "depth": 2, "n_members": 3, "steps": 60, "pretrain": False},
     "graph_transformer": {"width": 16, "depth": 2, "n_members": 3, "steps": 60, "pretrain": False},
-    "deep_kernel": {"width": 16, "depth": 2, "steps": 60, "pretrain": False},
+    "deep_kernel": {"width": 16, "depth": 2, "steps": 30, "pretrain": False},
     "mlp": {"width": 32, "n_members": 3, "steps": 60},
     "bananas": {"width": 32, "n_members": 3, "steps": 60},
 }
