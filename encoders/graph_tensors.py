@@ -104,7 +104,8 @@ class GraphLayout:
     @cached_property
     def node_width(self) -> int:
         """`k`, the number of columns that describe a node."""
-        return self.vocabulary + 1 + 2 * self._depths + self._places.shape[1] + len(self.schema.feature_names)
+        places = int(self._places.shape[1])
+        return self.vocabulary + 1 + 2 * self._depths + places + len(self.schema.feature_names)
 
     @property
     def _depths(self) -> int:
@@ -165,8 +166,9 @@ class GraphLayout:
 
 def _longest(edges: Floats) -> NDArray[np.intp]:
     """Return the number of edges on the longest way to each node, `(n, v)`, whose order is topological."""
-    depth = np.zeros(edges.shape[:2], dtype=np.intp)
-    for j in range(1, depth.shape[1]):
+    n, v, _ = edges.shape
+    depth = np.zeros((n, v), dtype=np.intp)
+    for j in range(1, v):
         depth[:, j] = ((depth[:, :j] + 1) * (edges[:, :j, j] > 0)).max(axis=1)
     return depth
 

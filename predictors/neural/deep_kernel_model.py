@@ -59,7 +59,8 @@ class DeepKernel(nn.Module):
         factor = torch.linalg.cholesky(covariance)
         solved = torch.linalg.solve_triangular(factor, target[:, None].double(), upper=False)
         prior = 0.5 * (self.logs - self.logs.new_tensor(_START)).square().sum()
-        return 0.5 * solved.square().sum() + factor.diagonal().log().sum() + prior
+        total: Tensor = 0.5 * solved.square().sum() + factor.diagonal().log().sum() + prior
+        return total
 
 
 def climb(
@@ -90,6 +91,6 @@ def climb(
         rows = torch.from_numpy(rng.permutation(len(target))[:size]).to(device)
         loss = model.negative_likelihood(model(*(part[rows] for part in data)), truth[rows]) / size
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()

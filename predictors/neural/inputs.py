@@ -21,7 +21,8 @@ def learned_scaling(features: NDArray[np.float64], columns: Columns) -> NDArray[
 
 def scaled(features: NDArray[np.float64], scaling: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return `(features - shift) / scale`, float32."""
-    return np.clip((features - scaling[0]) / scaling[1], -_LIMIT, _LIMIT).astype(np.float32)
+    rows: NDArray[np.float32] = np.clip((features - scaling[0]) / scaling[1], -_LIMIT, _LIMIT).astype(np.float32)
+    return rows
 
 
 def check_network(width: int, depth: int, n_jobs: int) -> None:

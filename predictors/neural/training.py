@@ -77,7 +77,7 @@ def train(
         if ranking is not None:
             loss = loss + recipe.ranking_weight * ranking(forecast, truth[rows])
         optimizer.zero_grad(set_to_none=True)
-        loss.sum().backward()
+        loss.sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
 
