@@ -11,9 +11,9 @@ from .spaces import Architecture, Architectures, GraphBatch, SearchSpace, Skelet
 if TYPE_CHECKING:
     from .benchmarks_data import Table, load_table
     from .encoders import Encoder, make_encoder, register_encoder
-    from .evaluation import benchmark, compare, replay
+    from .evaluation import benchmark, compare, load_surrogate_table, replay
     from .explanations import attribute, best_edits
-    from .predictors import Predictor, load_predictor, make_predictor, register_predictor
+    from .predictors import Predictor, Source, load_predictor, make_predictor, register_predictor
     from .searchers import (
         CurveHistory,
         History,
@@ -33,6 +33,7 @@ _LAZY = {
     "Predictor": ".predictors",
     "Scheduler": ".searchers",
     "Searcher": ".searchers",
+    "Source": ".predictors",
     "Study": ".studies",
     "Table": ".benchmarks_data",
     "attribute": ".explanations",
@@ -40,6 +41,7 @@ _LAZY = {
     "best_edits": ".explanations",
     "compare": ".evaluation",
     "load_predictor": ".predictors",
+    "load_surrogate_table": ".evaluation",
     "load_table": ".benchmarks_data",
     "make_encoder": ".encoders",
     "make_predictor": ".predictors",
@@ -77,6 +79,7 @@ __all__ = [
     "SearchSpace",
     "Searcher",
     "Skeleton",
+    "Source",
     "Study",
     "Table",
     "__version__",
@@ -86,6 +89,7 @@ __all__ = [
     "compare",
     "get_space",
     "load_predictor",
+    "load_surrogate_table",
     "load_table",
     "make_encoder",
     "make_predictor",

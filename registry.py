@@ -70,10 +70,10 @@ class Registry:
         Raises
         ------
         InvalidDataError
-            If the name is taken by something else, or contains `@`, `+`, `,` or blanks.
+            If the name is taken by something else, or contains `@`, `+`, `:`, `,` or blanks.
         """
-        if not name or any(c in "@+," or c.isspace() for c in name):
-            raise InvalidDataError(f"a {self.kind} name must not hold '@', '+', ',' or blanks, got {name!r}")
+        if not name or any(c in "@+:," or c.isspace() for c in name):
+            raise InvalidDataError(f"a {self.kind} name must not hold '@', '+', ':', ',' or blanks, got {name!r}")
 
         def decorate(factory: F) -> F:
             current = self._registered.get(name)

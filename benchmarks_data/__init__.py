@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import InvalidDataError
+from ..errors import InvalidDataError, TableFormatError
 from ..registry import Entry, Registry
 from .observation import Observation, write_observations
 from .schema import Column, MetricInfo
@@ -53,6 +53,9 @@ TABLES = Registry(
 )
 register_table = TABLES.register
 
+SURROGATE = ".surrogate"
+"""The suffix of files that stand for a table, which rooms above this one open."""
+
 
 def load_table(name_or_path: str | Path) -> Table:
     """Open a benchmark table.
@@ -72,9 +75,14 @@ def load_table(name_or_path: str | Path) -> Table:
     UnknownNameError
         If it is neither a registered name nor looks like a path.
     TableFormatError
-        If the file is no readable table.
+        If the file is no readable table, or is a surrogate benchmark.
     """
     text = str(name_or_path)
+    if text.endswith(SURROGATE):
+        raise TableFormatError(
+            f"{text!r} is a surrogate benchmark, which answers queries and has no rows: expected a table here; "
+            "archcast.load_surrogate_table opens it"
+        )
     if isinstance(name_or_path, Path) or (
         text not in TABLES and ("/" in text or "\\" in text or text.endswith((".h5", ".hdf5")) or Path(text).is_file())
     ):
@@ -86,6 +94,7 @@ def load_table(name_or_path: str | Path) -> Table:
 
 
 __all__ = [
+    "SURROGATE",
     "TABLES",
     "Column",
     "MetricInfo",

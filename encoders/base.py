@@ -45,6 +45,11 @@ class Columns:
     def __len__(self) -> int:
         return len(self.names)
 
+    def take(self, chosen: NDArray[np.intp]) -> Columns:
+        """Return some of the columns, by position, in the order given."""
+        names, groups = np.array(self.names, dtype=object), np.array(self.groups, dtype=object)
+        return Columns(tuple(names[chosen]), tuple(groups[chosen]), self.indicator[chosen])
+
     @classmethod
     def of(cls, names: Iterable[str], group: str, *, indicator: bool) -> Columns:
         """Return columns that are all of one group and kind."""

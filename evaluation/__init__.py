@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .curve_benchmark import CurvePlan, compare_curves
+from .curve_report import CurveComparison
 from .fidelity_benchmark import FidelityPlan, benchmark_fidelity
 from .fidelity_problem import FidelityProblem
 from .fidelity_replay import FidelityTrajectory, replay_fidelity
@@ -17,11 +19,16 @@ from .reports import Comparison, Interval
 from .search_benchmark import SearchPlan, benchmark
 from .search_problem import SearchProblem
 from .search_report import SearchComparison
+from .surrogate_file import load_surrogate_table
+from .surrogate_fitting import fit_surrogate_table
+from .surrogate_table import SurrogateTable
 from .trajectories import Trajectory
 
 __all__ = [
     "Comparison",
     "ComparisonPlan",
+    "CurveComparison",
+    "CurvePlan",
     "EarlyStopper",
     "FidelityPlan",
     "FidelityProblem",
@@ -35,11 +42,15 @@ __all__ = [
     "SearchComparison",
     "SearchPlan",
     "SearchProblem",
+    "SurrogateTable",
     "Trajectory",
     "benchmark",
     "benchmark_fidelity",
     "compare",
+    "compare_curves",
     "evaluate",
+    "fit_surrogate_table",
+    "load_surrogate_table",
     "replay",
     "replay_fidelity",
 ]

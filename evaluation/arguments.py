@@ -11,9 +11,10 @@ from sklearn.base import clone
 from ..encoders import make_encoder
 from ..errors import InvalidDataError
 from ..predictors import Predictor, make_predictor
+from ..predictors.curves import Extrapolator, make_extrapolator
 from ..searchers import Scheduler, Searcher, make_scheduler, make_searcher
 
-T = TypeVar("T", Predictor, Searcher, Scheduler)
+T = TypeVar("T", Predictor, Searcher, Scheduler, Extrapolator)
 
 Predictors = Mapping[str, str | Predictor] | Sequence[str | Predictor | tuple[str, str | Predictor]]
 """Names, objects (labelled by their class), `(label, name or object)` pairs, or a mapping from labels."""
@@ -41,6 +42,26 @@ def labelled_predictors(predictors: Predictors) -> dict[str, Predictor]:
     for predictor in found.values():
         if isinstance(predictor.encoder, str):
             predictor.set_params(encoder=make_encoder(predictor.encoder))
+    return found
+
+
+def labelled_extrapolators(
+    extrapolators: Mapping[str, str | Extrapolator] | Sequence[str | Extrapolator | tuple[str, str | Extrapolator]],
+) -> dict[str, Extrapolator]:
+    """Return unfitted extrapolators by label, copies of those given; their encoders are made here.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no extrapolator or encoder of a name.
+    InvalidDataError
+        If an item is something else, a label comes twice, or there is none.
+    """
+    found = _labelled("extrapolator", extrapolators, Extrapolator, make_extrapolator)  # type: ignore[type-abstract]
+    for extrapolator in found.values():
+        encoder = extrapolator.get_params(deep=False).get("encoder")
+        if isinstance(encoder, str):
+            extrapolator.set_params(encoder=make_encoder(encoder))
     return found
 
 

@@ -9,8 +9,9 @@ from scipy.special import ndtr, ndtri
 from ..errors import InvalidDataError
 from ._checks import deviations, pair, require_finite, require_length
 
-LEVELS: NDArray[np.float64] = np.round(np.arange(1, 20) * 0.05, 2)
-"""Levels 0.05, 0.10 ... 0.95: symmetric, so that central intervals of 10, 20 ... 90 % can be read from them."""
+LEVELS: NDArray[np.float64] = np.r_[0.025, np.round(np.arange(1, 20) * 0.05, 2), 0.975]
+"""Levels 0.025, 0.05, 0.10 ... 0.95, 0.975: symmetric, so that central intervals of 10, 20 ... 90 and of 95 % can be
+read from them."""
 LEVELS.setflags(write=False)
 
 
@@ -169,13 +170,13 @@ def summarize(
 ) -> dict[str, float]:
     """Return all calibration measures of one forecast; without quantiles it is taken as Gaussian.
 
-    The central intervals of 50 and 90 % are interpolated between the given levels (exact for `LEVELS`), and NaN where
-    the levels do not reach so far out.
+    The central intervals of 50, 80, 90 and 95 % are interpolated between the given levels (exact for `LEVELS`), and NaN
+    where the levels do not reach so far out.
     """
     listed = check_levels(levels)
     grid = gaussian_quantiles(mean, std, listed) if quantiles is None else quantiles
     result: dict[str, float] = {}
-    for percent in (50, 90):
+    for percent in (50, 80, 90, 95):
         low, high = (quantile_at(grid, listed, level) for level in (0.5 - percent / 200, 0.5 + percent / 200))
         reachable = low is not None and high is not None
         result[f"coverage_{percent}"] = coverage(truth, low, high) if reachable else float("nan")  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..errors import ExhaustedSpaceError, InvalidDataError
 from ..predictors import Predictor, make_predictor
 from ..searchers import History, Searcher, make_searcher
 from ..spaces import Architecture, Architectures, SearchSpace
-from ..trainers import Executor, Fidelity, Journal, TorchTrainer, TrainingRecord, TrainingRequest, stream
+from ..trainers import Executor, Fidelity, Journal, Status, TorchTrainer, TrainingRecord, TrainingRequest, stream
 from ..trainers.external import Trainer
 from ..trainers.journal_table import direction_of
 from ..trainers.requests import requests_for
@@ -121,6 +121,8 @@ class ForecastLoop:
         journal: Journal | None = None,
         *,
         timeout: float | None = None,
+        retry: Iterable[Status | str] = (Status.KILLED,),
+        attempts: int | None = None,
         on_trained: Callable[[Trained], object] | None = None,
         on_record: Callable[[TrainingRecord], object] | None = None,
         on_epoch: OnEpoch | None = None,
@@ -135,6 +137,8 @@ class ForecastLoop:
             Open for appending. Trainings that it has are not done again, so that an interrupted loop goes on.
         timeout : float, optional
             Seconds for one training.
+        retry, attempts
+            Which trainings of the journal are done again, as `stream` takes them.
         on_trained : callable, optional
             Called with each architecture whose trainings have ended.
         on_record, on_epoch : callable, optional
@@ -159,7 +163,8 @@ class ForecastLoop:
             picked = bool(trained)
             forecasts = self._forecasts(history, asked) if picked else [None] * len(asked)
             history = history.ask(asked)
-            outcomes = self._train(asked, executor, journal, timeout, on_record, on_epoch)
+            options = {"timeout": timeout, "retry": retry, "attempts": attempts, "on_epoch": on_epoch}
+            outcomes = self._train(asked, executor, journal, on_record, options)
             values = []
             for architecture, forecast, records in zip(asked, forecasts, outcomes, strict=True):
                 trained.append(self._outcome(architecture, picked, forecast, records))
@@ -185,15 +190,14 @@ class ForecastLoop:
         asked: Architectures,
         executor: Executor | None,
         journal: Journal | None,
-        timeout: float | None,
         on_record: Callable[[TrainingRecord], object] | None,
-        on_epoch: OnEpoch | None,
+        options: Mapping[str, Any],
     ) -> Iterator[list[TrainingRecord]]:
         """Yield the records of each architecture, in order."""
         requests = requests_for(self.space, asked, self.task, self.recipe, self.fidelity, self.seeds)
         known = {} if journal is None else {request.key: journal.get(request.key) for request in requests}
         found: dict[str, TrainingRecord] = {key: record for key, record in known.items() if record is not None}
-        for record in stream(requests, self.trainer, executor, journal, timeout=timeout, on_epoch=on_epoch):
+        for record in stream(requests, self.trainer, executor, journal, **options):
             found[record.key] = record
             if record.status == "finished":
                 record.final(self.metric)  # raises now rather than after all the others

@@ -249,9 +249,9 @@ def evaluate(
     -------
     dict of str to float
         `n_test`, `n_missing`, `kendall_tau`, `sparse_kendall_tau`, `spearman`, `pearson`, `r2`, `rmse`, `mae`;
-        `precision_at_K`, `regret_at_K`, `n_at_K` for each k; and, given `std`, `coverage_50`, `coverage_90`,
-        `interval_width_90`, `nll`, `crps`, `sharpness`, `calibration_error`. A measure that does not exist for this
-        input (a correlation with constant forecasts) is NaN.
+        `precision_at_K`, `regret_at_K`, `n_at_K` for each k; and, given `std`, `coverage_50`, `coverage_80`,
+        `coverage_90`, `coverage_95`, `interval_width_90`, `nll`, `crps`, `sharpness`, `calibration_error`. A measure
+        that does not exist for this input (a correlation with constant forecasts) is NaN.
 
     Raises
     ------

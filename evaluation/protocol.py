@@ -23,6 +23,7 @@ from .forecasts import Draw, Forecast, Problem, Task, run, seeded
 from .metrics import DEFAULT_KS
 from .reports import Comparison
 from .runs import Job, Progress, Record, collect, iter_jobs
+from .sources import give_sources, read_sources
 
 RESOLUTIONS: Mapping[str, float] = {"%": 0.1, "fraction": 0.001}
 """What `sparse_kendall_tau` rounds to by the unit of the metric: 0.1 points of accuracy."""
@@ -57,7 +58,10 @@ class ComparisonPlan:
         Judge by so many of the other architectures, drawn by the seed; by all of them by default.
     info : sequence of str
         Other metrics whose values every predictor gets as extras, of training and test architectures alike:
-        `"metric"` (its last epoch) or `"metric@epoch"`.
+        `"metric"` (its last epoch), `"metric@epoch"`, or the curve `"metric@first:last"`.
+    sources : sequence of str, Source, fitted Predictor or (architectures, y)
+        Histories that predictors with `sources` learn from, such as `"nasbench201:cifar100/test_accuracy@12"`: see
+        `archcast.evaluation.sources.read_sources`. Predictors that take none are compared as they are.
     ks : sequence of int
         Which precision@k, regret@k and n@k are measured.
     resolution : float, optional
@@ -86,6 +90,7 @@ class ComparisonPlan:
         test_epoch: int | None = None,
         n_test: int | None = None,
         info: Sequence[str] = (),
+        sources: Sequence[Any] = (),
         ks: Sequence[int] = DEFAULT_KS,
         resolution: float | None = None,
     ) -> None:
@@ -107,6 +112,8 @@ class ComparisonPlan:
                 f"metrics {metric!r} and {self.test_metric!r} must have the same direction, one is better when higher "
                 "and one when lower"
             )
+        self.sources = read_sources(sources, higher_is_better=self.higher_is_better)
+        give_sources(self.predictors.values(), self.sources)
         self.resolution = RESOLUTIONS.get(self.unit) if resolution is None else resolution
         self.problem = Problem(
             self.table.architectures,
@@ -124,10 +131,19 @@ class ComparisonPlan:
 
     def _info_values(self, text: str) -> NDArray[np.float64]:
         name, at, epoch = text.rpartition("@")
-        if at and not epoch.isdecimal():
-            raise InvalidDataError(f"info must be 'metric' or 'metric@epoch' with an integer epoch, got {text!r}")
-        values = self.table.values(name, epoch=int(epoch)) if at else self.table.values(text)
-        return np.asarray(values, dtype=np.float64)
+        first, colon, last = epoch.partition(":")
+        if not at:
+            return np.asarray(self.table.values(text), dtype=np.float64)
+        if not first.isdecimal() or (colon and not last.isdecimal()):
+            raise InvalidDataError(
+                f"info must be 'metric', 'metric@epoch' or 'metric@first:last' with integer epochs, got {text!r}"
+            )
+        if not colon:
+            return np.asarray(self.table.values(name, epoch=int(epoch)), dtype=np.float64)
+        inside = [i for i, label in enumerate(self.table.info(name).epochs) if int(first) <= label <= int(last)]
+        if not inside:
+            raise InvalidDataError(f"info {text!r} holds no epoch of metric {name!r}")
+        return np.asarray(self.table.values(name, epoch="all")[:, inside], dtype=np.float64)
 
     @property
     def total(self) -> int:
@@ -252,6 +268,7 @@ class ComparisonPlan:
             "unit": self.unit,
             "higher_is_better": self.higher_is_better,
             "info": ",".join(self.info),
+            "sources": ",".join(source.name for source in self.sources),
             "avoid_twins": self.avoid_twins,
             "version": __version__,
             "n_test": len(draw.test),
@@ -276,7 +293,7 @@ class ComparisonPlan:
         kind = type(task.predictor)
         rows = hashlib.sha256(draw.train.astype(np.int64).tobytes() + b"|" + draw.test.astype(np.int64).tobytes())
         head = self._head(task, draw)
-        del head["table"], head["predictor"]  # names; the content below is what counts
+        del head["table"], head["predictor"], head["sources"]  # names; the content below is what counts
         return head | {
             "values": self._digest,
             "rows": rows.hexdigest(),
@@ -300,6 +317,7 @@ def compare(
     test_epoch: int | None = None,
     n_test: int | None = None,
     info: Sequence[str] = (),
+    sources: Sequence[Any] = (),
     ks: Sequence[int] = DEFAULT_KS,
     resolution: float | None = None,
     n_jobs: int = 1,
@@ -329,6 +347,7 @@ def compare(
         test_epoch=test_epoch,
         n_test=n_test,
         info=info,
+        sources=sources,
         ks=ks,
         resolution=resolution,
     )

@@ -5,24 +5,22 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
-from ..benchmarks_data import Table
 from ..errors import ArchcastError, ExhaustedSpaceError, SearcherFailedError
 from ..searchers import Searcher
 from ..spaces import Architectures
 from .arguments import distinct_integers, labelled_searchers
-from .search_problem import SearchProblem, as_problem
+from .problems import Problem, Source, as_problem
 from .trajectories import Trajectory
 
 
 def replay(
-    table: Table | str | Path | SearchProblem,
+    table: Source,
     metric: str | None = None,
     searcher: str | Searcher = "auto",
     *,
@@ -42,9 +40,10 @@ def replay(
 
     Parameters
     ----------
-    table : Table, str, Path or SearchProblem
+    table : Table, str, Path, SurrogateTable or Problem
     metric : str, optional
-        As `SearchProblem.of` takes it, as are `epoch`, `select_metric` and `select_epoch`; left out for a problem.
+        As `SearchProblem.of` takes it, as are `epoch`, `select_metric` and `select_epoch`; left out for a problem, and
+        for a surrogate, which has one metric.
     searcher : str or Searcher
     budget : int
         The number of queries.
@@ -82,7 +81,7 @@ def replay(
 
 
 def run_search(
-    problem: SearchProblem, label: str, searcher: Searcher, *, seed: int, budget: int, batch: int, workers: int
+    problem: Problem, label: str, searcher: Searcher, *, seed: int, budget: int, batch: int, workers: int
 ) -> Trajectory:
     """Do what `replay` does, with arguments that are checked."""
     with threadpool_limits(limits=1):
@@ -93,10 +92,11 @@ class _Simulation:
     """Workers on simulated time, as an event queue of trainings that end."""
 
     def __init__(
-        self, problem: SearchProblem, label: str, searcher: Searcher, seed: int, budget: int, batch: int, workers: int
+        self, problem: Problem, label: str, searcher: Searcher, seed: int, budget: int, batch: int, workers: int
     ) -> None:
         self.problem, self.label, self.searcher = problem, label, searcher
         self.seed, self.budget, self.batch, self.workers = seed, budget, batch, workers
+        self.lookup = problem.open(seed)
         self.history = problem.start()
         self.waiting: deque[int] = deque()  # trials that are asked for and not started
         self.running: list[tuple[float, int, int]] = []  # a heap of (end, order of the start, trial)
@@ -117,7 +117,7 @@ class _Simulation:
             while self.running and self.running[0][0] == now:
                 ends.append(heapq.heappop(self.running))
                 trial = ends[-1][2]
-                value = self.problem.selected[self.row_of[trial]]
+                value = self.lookup.selected[self.row_of[trial]]
                 self.history = self.history.tell(self.history.architectures[trial : trial + 1], [value])
 
     def _start_all(self, now: float) -> None:
@@ -127,9 +127,7 @@ class _Simulation:
             if not self.waiting:
                 return
             trial = self.waiting.popleft()
-            heapq.heappush(
-                self.running, (now + float(self.problem.costs[self.row_of[trial]]), len(self.started), trial)
-            )
+            heapq.heappush(self.running, (now + float(self.lookup.costs[self.row_of[trial]]), len(self.started), trial))
             self.started.append(now)
 
     def _ask(self) -> None:
@@ -164,7 +162,7 @@ class _Simulation:
             raise SearcherFailedError(
                 f"{self._where()}: it proposed {again} although that or a twin was proposed before"
             )
-        rows = self.problem.rows(proposed)
+        rows = self.lookup.rows(proposed)
         if (rows < 0).any():
             foreign = proposed[int(np.argmax(rows < 0))]
             raise SearcherFailedError(f"{self._where()}: it proposed {foreign}, which the table does not hold")
@@ -175,8 +173,10 @@ class _Simulation:
         return f"searcher {self.label!r} failed on {run}, after {len(self.history)} queries"
 
     def _trajectory(self, ends: list[tuple[float, int, int]]) -> Trajectory:
-        return self.problem.trajectory(
-            np.array([self.row_of[trial] for _, _, trial in ends], dtype=np.intp),
+        trials = np.array([trial for _, _, trial in ends], dtype=np.intp)
+        return self.lookup.trajectory(
+            np.array(self.row_of, dtype=np.intp)[trials],
+            architectures=self.history.architectures[trials],
             searcher=self.label,
             seed=self.seed,
             started=np.array([self.started[order] for _, order, _ in ends]),

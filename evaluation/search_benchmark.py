@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from .._version import __version__
-from ..benchmarks_data import Table
 from ..errors import InvalidDataError, SearcherFailedError, UnknownNameError
 from ..searchers import SEARCHERS, Searcher, takes_several
 from .arguments import Searchers, distinct_integers, labelled_searchers
 from .cache import content_key
 from .pareto_problem import HYPERVOLUME, ParetoProblem
+from .problems import Problem, Source, as_problem, is_problem
 from .replay import run_search
 from .runs import Job, Progress, Record, collect, iter_jobs
-from .search_problem import SearchProblem, as_problem
 from .search_report import SearchComparison
 from .trajectories import Trajectory
 
@@ -23,7 +22,7 @@ TOLERANCES: Mapping[str, float] = {"%": 0.05, "fraction": 0.0005, HYPERVOLUME: 0
 """How close to the best of the table counts as found, by the unit of the metric: 0.05 points of accuracy, or 0.01 of
 the hypervolume."""
 
-Problems = Table | str | Path | SearchProblem | Sequence[Table | str | Path | SearchProblem]
+Problems = Source | Sequence[Source]
 
 
 class SearchPlan:
@@ -31,8 +30,8 @@ class SearchPlan:
 
     Parameters
     ----------
-    tables : Table, str, Path or SearchProblem, or a sequence of them
-        What is searched; problems bring their metrics, tables get those below.
+    tables : Table, str, Path, SurrogateTable or Problem, or a sequence of them
+        What is searched; problems bring their metrics, all others get those below; a surrogate needs none.
     metric, epoch, select_metric, select_epoch
         As `SearchProblem.of` takes them, for every table that is no problem yet.
     searchers : sequence or mapping
@@ -71,9 +70,9 @@ class SearchPlan:
         workers: int = 1,
         tolerance: float | None = None,
     ) -> None:
-        given = [tables] if isinstance(tables, (Table, str, Path, SearchProblem)) else list(tables)
+        given = list(tables) if isinstance(tables, Sequence) and not isinstance(tables, str) else [tables]
         options: dict[str, Any] = {"epoch": epoch, "select_metric": select_metric, "select_epoch": select_epoch}
-        found = [table if isinstance(table, SearchProblem) else as_problem(table, metric, **options) for table in given]
+        found = [table if is_problem(table) else as_problem(table, metric, **options) for table in given]
         if not found:
             raise InvalidDataError("expected at least one table to search, got none")
         several = [isinstance(problem, ParetoProblem) for problem in found]
@@ -209,7 +208,7 @@ class SearchPlan:
                     yield Job(self._key(problem, searcher, head, names), head, names, arguments)
 
     @staticmethod
-    def _key(problem: SearchProblem, searcher: Searcher, head: Record, names: tuple[str, ...]) -> str:
+    def _key(problem: Problem, searcher: Searcher, head: Record, names: tuple[str, ...]) -> str:
         kind = type(searcher)
         return content_key(
             {name: value for name, value in head.items() if name not in names}
@@ -222,16 +221,15 @@ class SearchPlan:
 
 
 def _measure(
-    problem: SearchProblem, label: str, searcher: Searcher, seed: int, conditions: Mapping[str, int], tolerance: float
+    problem: Problem, label: str, searcher: Searcher, seed: int, conditions: Mapping[str, int], tolerance: float
 ) -> Record:
     found = run_search(problem, label, searcher, seed=seed, **conditions)
-    last = int(found.incumbents[-1])
     return {
         "queries": len(found),
         "failed": found.failed,
         "queries_to_target": found.queries_to(tolerance),
         "queries_to_optimum": found.queries_to_optimum(),
-        "best": "" if last < 0 else str(problem.architectures[last]),
+        "best": found.best,
         "regret": found.regret.tolist(),
         "rows": found.rows.tolist(),
         "finished": found.finished.tolist(),

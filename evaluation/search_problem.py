@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,9 @@ from ..benchmarks_data import Table, load_table
 from ..benchmarks_data.lookup import RowIndex, first_rows
 from ..errors import InvalidDataError
 from ..searchers import History
-from ..spaces import Architectures
+from ..spaces import Architectures, SearchSpace
 from .cache import content_digest
+from .problems import label_of
 from .trajectories import Trajectory
 
 _WHOLE = 200_000
@@ -144,12 +145,38 @@ class SearchProblem:
     @property
     def label(self) -> str:
         """`TABLE:METRIC[@EPOCH]`."""
-        return f"{self.table}:{self.metric}" + ("" if self.epoch is None else f"@{self.epoch}")
+        return label_of(self.table, self.metric, self.epoch)
+
+    @property
+    def space(self) -> SearchSpace:
+        """Where architectures come from."""
+        return self.architectures.space
+
+    @property
+    def best(self) -> float:
+        """The best value of the table."""
+        return float(np.nanmax(self.values) if self.higher_is_better else np.nanmin(self.values))
+
+    def problem(self, metric: str | None = None, **options: Any) -> SearchProblem:
+        """Return the problem itself.
+
+        Raises
+        ------
+        InvalidDataError
+            If a metric or an epoch is given: it has them already.
+        """
+        if metric is not None or any(value is not None for value in options.values()):
+            raise InvalidDataError("a SearchProblem has its metrics and epochs already, expected none beside it")
+        return self
+
+    def open(self, seed: int) -> Self:
+        """Return what a search asks: the table itself, whatever the seed."""
+        return self
 
     @cached_property
     def gaps(self) -> NDArray[np.float64]:
         """How much worse each row is than the best, in units of the metric, `(n,)`; NaN where it is not known."""
-        return np.nanmax(self.values) - self.values if self.higher_is_better else self.values - np.nanmin(self.values)
+        return self.best - self.values if self.higher_is_better else self.values - self.best
 
     @cached_property
     def optimal(self) -> NDArray[np.bool_]:
@@ -190,7 +217,7 @@ class SearchProblem:
         `conditions` are the fields of a `Trajectory` that do not follow from the rows.
         """
         selected = self.selected[rows]
-        incumbents = _incumbents(rows, selected if self.select_higher else -selected)
+        incumbents = incumbents_of(rows, selected if self.select_higher else -selected)
         found = incumbents >= 0
         return Trajectory(
             rows=rows,
@@ -212,24 +239,7 @@ class SearchProblem:
         return found
 
 
-def as_problem(table: Table | str | Path | SearchProblem, metric: str | None, **options: Any) -> SearchProblem:
-    """Return a problem as it is, or that of a table and a metric.
-
-    Raises
-    ------
-    InvalidDataError
-        If there is neither a problem nor a metric, or both.
-    """
-    if isinstance(table, SearchProblem):
-        if metric is not None or any(value is not None for value in options.values()):
-            raise InvalidDataError("a SearchProblem has its metrics and epochs already, expected none beside it")
-        return table
-    if metric is None:
-        raise InvalidDataError(f"expected the metric of table {str(table)!r} to search for, got none")
-    return SearchProblem.of(table, metric, **options)
-
-
-def _incumbents(rows: NDArray[np.intp], utilities: NDArray[np.float64]) -> NDArray[np.intp]:
+def incumbents_of(rows: NDArray[np.intp], utilities: NDArray[np.float64]) -> NDArray[np.intp]:
     """Return the row of the best utility so far, the earliest of equals; -1 while all are NaN."""
     filled = np.where(np.isnan(utilities), -np.inf, utilities)
     best = np.maximum.accumulate(filled)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidDataError
+from ..spaces import Architectures
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,8 @@ class Trajectory:
     seed : int
         The seed it was asked with.
     rows : integer array `(q,)`
-        The row of the table that each query was answered from.
+        The row of the table that each query was answered from; on a surrogate, which has no rows, the number of the
+        query by order of asking.
     selected : float64 array `(q,)`
         What the searcher was told, NaN for a failed query.
     values : float64 array `(q,)`
@@ -35,7 +37,8 @@ class Trajectory:
         The row with the best told value so far (the earliest of equals), -1 while every query has failed.
     regret : float64 array `(q,)`
         How much worse the judged metric of the incumbent is than the best of the table, in units of the metric, never
-        negative; while every query has failed, that of the worst architecture of the table.
+        negative; while every query has failed, that of the worst architecture of the table. On a surrogate the best
+        is the best known, and a regret below zero says that a better one was found.
     optimal : bool array `(q,)`
         Whether the incumbent is canonically equal to a best architecture of the table.
     started, finished : float64 arrays `(q,)`
@@ -46,6 +49,8 @@ class Trajectory:
         Real wall-clock seconds of each call of the searcher, on one thread.
     exhausted : bool
         Whether the search ended before its budget because no architecture was left.
+    architectures : Architectures `(q,)`
+        What was asked for.
     """
 
     searcher: str
@@ -61,6 +66,7 @@ class Trajectory:
     time_unit: str
     ask_seconds: NDArray[np.float64]
     exhausted: bool
+    architectures: Architectures = field(kw_only=True)
 
     def __len__(self) -> int:
         """Return the number of queries."""
@@ -68,6 +74,12 @@ class Trajectory:
 
     def __repr__(self) -> str:
         return f"<Trajectory of {self.searcher!r}: {len(self)} queries, regret {self.regret[-1]:.4g}>"
+
+    @property
+    def best(self) -> str:
+        """The incumbent at the end in native notation, empty if every query has failed."""
+        last = self.incumbents[-1]
+        return "" if last < 0 else str(self.architectures[int(np.argmax(self.rows == last))])
 
     @property
     def failed(self) -> int:

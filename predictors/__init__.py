@@ -8,6 +8,8 @@ from typing import Any
 from ..errors import InvalidDataError
 from ..registry import Entry, Registry
 from .base import Predictor
+from .confidence import expected_kendall_tau, probability_better, top_k_probability
+from .sources import Source
 
 PREDICTORS = Registry(
     "predictor",
@@ -38,6 +40,21 @@ PREDICTORS = Registry(
             ".predictors.gaussian_process:GaussianProcess",
             "Gaussian process, Weisfeiler-Lehman subtree kernel",
             {"kernel": "wl", "encoder": "wl"},
+        ),
+        "gp_transfer": Entry(
+            ".predictors.source_prior:SourcePriorGaussianProcess",
+            "Gaussian process whose prior mean is what sources forecast",
+        ),
+        "gp_multitask": Entry(
+            ".predictors.multi_task:MultiTaskGaussianProcess",
+            "Gaussian process of target and sources at once (coregionalisation)",
+        ),
+        "rgpe": Entry(
+            ".predictors.rank_weighted:RankWeightedEnsemble", "ensemble of target and sources, weighted by ranking"
+        ),
+        "multi_fidelity": Entry(
+            ".predictors.multi_fidelity:MultiFidelityProcess",
+            "Gaussian process over two fidelities: cheap results, given as info, of many, and full ones of few",
         ),
         "xgboost": Entry(".predictors.xgboost:XGBoostPredictor", "boosted trees of XGBoost, deviation by resampling"),
         "xgboost_quantile": Entry(
@@ -85,6 +102,24 @@ PREDICTORS = Registry(
             "ensemble of multilayer perceptrons on the path encoding",
             {"encoder": "path"},
         ),
+        "svr": Entry(
+            ".predictors.support_vectors:SupportVectorPredictor", "support vector regression, deviation by resampling"
+        ),
+        "curve_gp": Entry(
+            ".predictors.curve_predictor:CurvePredictor",
+            "Gaussian process on architecture and beginning of the learning curve, given as info",
+        ),
+        "curve_svr": Entry(
+            ".predictors.curve_predictor:CurvePredictor",
+            "support vector regression on architecture and beginning of the learning curve",
+            {"regressor": "svr"},
+        ),
+        "auto": Entry(
+            ".predictors.auto:AutoPredictor", "several predictors, weighed by what they say of left-out data"
+        ),
+        "calibrated": Entry(
+            ".predictors.calibrated:CalibratedPredictor", "another predictor, its intervals corrected on left-out data"
+        ),
         "constant": Entry(".predictors.constant:ConstantPredictor", "baseline: centre and spread of the targets"),
     },
 )
@@ -97,7 +132,8 @@ def make_predictor(name: str, **parameters: Any) -> Predictor:
     Parameters
     ----------
     name : str
-        `predictor[@encoder[+encoder...]]`, e.g. `"gp@semantic"` or `"xgboost@adjacency+path"`.
+        `predictor[@encoder[+encoder...]]`, e.g. `"gp@semantic"` or `"xgboost@adjacency+path"`. A predictor around
+        another one is `outer:predictor[@encoder...]`, e.g. `"calibrated:random_forest@semantic"`.
     **parameters
         Constructor arguments that override the defaults of the name.
 
@@ -114,6 +150,10 @@ def make_predictor(name: str, **parameters: Any) -> Predictor:
     if at:
         make_encoder(encoder)  # a misspelt encoder is reported now rather than when fitting starts
         parameters.setdefault("encoder", encoder)
+    base, colon, inner = base.partition(":")
+    if colon:
+        make_predictor(inner)  # so is a misspelt inner predictor
+        parameters.setdefault("predictor", inner)
     predictor = PREDICTORS.create(base, **parameters)
     if not isinstance(predictor, Predictor):
         raise InvalidDataError(
@@ -136,4 +176,14 @@ def load_predictor(path: str | PathLike[str]) -> Predictor:
     return load(path)
 
 
-__all__ = ["PREDICTORS", "Predictor", "load_predictor", "make_predictor", "register_predictor"]
+__all__ = [
+    "PREDICTORS",
+    "Predictor",
+    "Source",
+    "expected_kendall_tau",
+    "load_predictor",
+    "make_predictor",
+    "probability_better",
+    "register_predictor",
+    "top_k_probability",
+]

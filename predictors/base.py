@@ -20,10 +20,15 @@ from ..errors import InvalidDataError
 from ..spaces import Architecture, Architectures, SearchSpace
 from .checks import check_integer
 from .info import Info, InfoColumns
+from .left_out import refit_left_out
+from .novelty import Novelty
 from .targets import TargetTransforms
 
 CHUNK = 16_384
 """Architectures encoded and predicted at once: bounds the memory of a forecast whatever the batch."""
+
+_SECONDS_PER_VALUE = 2e-5
+"""What a fit and its refits cost for each value of the training matrix, unless a predictor knows better."""
 
 Floats = NDArray[np.float64]
 
@@ -62,8 +67,11 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """
 
     metadata_: dict[str, Any]
+    _novelty: Novelty | None
     default_encoder: ClassVar[str] = "semantic"
     multi_output: ClassVar[bool] = False
+    saved_in_state: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that JSON has no form of: `_get_state` holds them, and `_set_state` sets them."""
 
     def __init__(
         self, encoder: str | Encoder | None = None, *, target_transform: str = "rank_gaussian", seed: int = 0
@@ -85,6 +93,32 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _predict_mean(self, features: Floats) -> Floats:
         """Return the mean alone, `(n, m)`; override where it is much cheaper than mean and deviation."""
         return self._predict(features)[0]
+
+    def _quantiles(self, features: Floats, levels: Floats) -> Floats:
+        """Return quantiles of the transformed targets, `(n, m, q)`, which rise strictly with the levels `(q,)`."""
+        mean, std = self._predict(features)
+        quantiles: Floats = mean[..., None] + std[..., None] * ndtri(levels)
+        return quantiles
+
+    def _left_out(self, features: Floats, z: Floats, folds: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Return mean and deviation of every training observation from a fit that did not see it, both `(n, m)`.
+
+        Called after `_fit` to the same data. Here a copy is fitted for each of the `folds`, `(n,)`; override where a
+        formula, or what `_fit` has done already, gives such forecasts for less, be it in folds of its own.
+        """
+        return refit_left_out(self, features, z, folds)
+
+    def _seconds(self, n: int, d: int) -> float:
+        """Return roughly how long `_fit` and `_left_out` take on one core for `n` observations of `d` columns.
+
+        An estimate from the work alone, so that what is decided by it is the same on every machine.
+        """
+        return _SECONDS_PER_VALUE * n * d
+
+    @property
+    def report_(self) -> list[dict[str, Any]]:
+        """What was chosen in `fit` and why, one record a choice, for predictors that choose; none for others."""
+        return []
 
     @abstractmethod
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
@@ -158,6 +192,7 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         self._check_targets(targets)
         self._targets = TargetTransforms(self.target_transform, targets.shape[1])
         self.metadata_ = {}
+        self._novelty = Novelty.learn(features, self.columns_, self.seed)
         self._fit(features, self._targets.fit_transform(targets))
         return self
 
@@ -198,10 +233,10 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         levels = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
         if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
             raise InvalidDataError(f"quantiles must lie strictly between 0 and 1, got {levels.tolist()}")
-        scores, results = ndtri(levels), []
+        results = []
         for part in self._feature_chunks(X, info):
-            mean, std = self._predict(part)
-            results.append(np.stack([self._targets.inverse(mean + std * score) for score in scores], axis=-1))
+            latent = self._quantiles(part, levels)
+            results.append(np.stack([self._targets.inverse(latent[..., i]) for i in range(len(levels))], axis=-1))
         return self._shape(np.concatenate(results))
 
     def features(self, X: Architectures | ArrayLike, *, info: Info | None = None) -> Floats:
@@ -222,14 +257,53 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         means = [self._targets.inverse(self._predict_mean(features[start : start + CHUNK])) for start in parts]
         return self._shape(np.concatenate(means))
 
+    def predict_latent(self, X: Architectures | ArrayLike, *, info: Info | None = None) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation on the scale of the transformed targets, where forecasts are Gaussian.
+
+        The map back to the units of `y` keeps the order, so that questions about order, such as which of two
+        architectures is better, are answered here: see `probability_better` and `top_k_probability`.
+
+        Returns
+        -------
+        mean, std : float64 arrays `(n,)`, or `(n, m)`
+        """
+        parts = [self._predict(part) for part in self._feature_chunks(X, info)]
+        means, stds = zip(*parts, strict=True)
+        return self._shape(np.concatenate(means)), self._shape(np.concatenate(stds))
+
+    def predict_novelty(self, X: Architectures | ArrayLike, *, info: Info | None = None) -> Floats:
+        """Return how usual each architecture would be among the training ones, as a p-value in (0, 1], `(n,)`.
+
+        Small values say that it is unlike what the predictor was trained on: see `predictors/novelty.py`.
+
+        Raises
+        ------
+        InvalidDataError
+            If the predictor was loaded from a file that does not hold what this needs.
+        """
+        parts = list(self._feature_chunks(X, info))
+        if self._novelty is None:
+            raise InvalidDataError(
+                "this predictor comes from a file that tells nothing of novelty: fit and save it again"
+            )
+        return np.concatenate([self._novelty.p_values(part) for part in parts])
+
     def _feature_chunks(self, X: Any, info: Info | None) -> Iterator[Floats]:
         check_is_fitted(self, "_targets")
         X, n = self._check_query(X)
         extras = self._info.matrix(info, n)
         for start in range(0, max(n, 1), CHUNK):
             part = slice(start, start + CHUNK)
-            features = X[part] if self.encoder_ is None else self.encoder_.transform(X[part]).astype(np.float64)
-            yield np.concatenate([features, extras[part]], axis=1)
+            yield np.concatenate([self._features(X[part]), extras[part]], axis=1)
+
+    def _features(self, X: Any) -> Floats:
+        """Return the columns of a valid query that come before the extras, `(n, d)`."""
+        return X if self.encoder_ is None else self.encoder_.transform(X).astype(np.float64)
+
+    def _scores(self, X: Architectures | ArrayLike) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation of the transformed targets, both `(n, m)`."""
+        means, stds = zip(*[self._predict(part) for part in self._feature_chunks(X, None)], strict=True)
+        return np.concatenate(means), np.concatenate(stds)
 
     def _shape(self, values: Floats) -> Floats:
         return values[:, 0] if self._single_output_ else values

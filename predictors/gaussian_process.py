@@ -18,6 +18,9 @@ from .marginal_likelihood import Matrix, NoisePrior, cholesky, fit_parameters
 _QUERY_CHUNK = 512
 """Architectures forecast at once: their covariances with a thousand observations stay in the cache."""
 
+_SECONDS_PER_FLOP = 1.5e-10
+"""Roughly, on one core, memory traffic included."""
+
 KERNELS: Mapping[str, Callable[[str], Kernel]] = {
     "matern52": lambda weights: Stationary("matern52", weights),
     "matern32": lambda weights: Stationary("matern32", weights),
@@ -90,7 +93,12 @@ class GaussianProcess(Predictor):
         self.restarts = restarts
         self.subset = subset
 
-    def _make_kernel(self) -> Kernel:
+    def _make_kernel(self, output: int) -> Kernel:
+        """Return the kernel of an output, not set up."""
+        return self._named_kernel()
+
+    def _named_kernel(self) -> Kernel:
+        """Return a copy of the kernel that the parameters ask for."""
         if isinstance(self.kernel, Kernel):
             import copy
 
@@ -106,7 +114,7 @@ class GaussianProcess(Predictor):
         standard = (z - self._z_mean) / self._z_scale
         self.kernels_, self.parameters_ = [], []
         for k in range(z.shape[1]):
-            kernel = self._make_kernel()
+            kernel = self._make_kernel(k)
             kernel.setup(self._X, self._groups)
             self.kernels_.append(kernel)
             self.parameters_.append(
@@ -124,7 +132,7 @@ class GaussianProcess(Predictor):
 
     def _learn_scaling(self, features: Matrix) -> None:
         """Learn the shift and scale of the quantities; the count kernels need the columns as they are."""
-        raw = isinstance(self._make_kernel(), _RAW)
+        raw = isinstance(self._named_kernel(), _RAW)
         keep = self.columns_.indicator | raw
         spread = features.std(axis=0)
         self._shift = np.where(keep, 0.0, features.mean(axis=0))
@@ -140,14 +148,42 @@ class GaussianProcess(Predictor):
         self._factors, self._alphas = [], []
         for k, (kernel, theta) in enumerate(zip(self.kernels_, self.parameters_, strict=True)):
             K = kernel.covariance(theta[:-1], self._X, self._X)
-            K[np.diag_indices_from(K)] += self._noise(theta)
+            K[np.diag_indices_from(K)] += self._row_noise(theta)
             factor, _ = cholesky(K)
             self._factors.append(factor)
             self._alphas.append(cho_solve((factor, True), standard[:, k], check_finite=False))
 
+    def _row_noise(self, theta: Matrix) -> Matrix | float:
+        """Return the variance of the noise of every observation, or that of all."""
+        return self._noise(theta)
+
     @staticmethod
     def _noise(theta: Matrix) -> float:
         return float(np.exp(theta[-1])) + NoisePrior().floor
+
+    def _left_out(self, features: Matrix, z: Matrix, folds: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
+        """Return the forecasts of each fold given the others, at the hyperparameters found with all.
+
+        For observations B left out: mean `z_B - (C_BB)^-1 (C z)_B` and covariance `(C_BB)^-1`, where C is the inverse
+        of the covariance of all (Rasmussen and Williams, 2006, section 5.4.2, there for one observation).
+        """
+        standard = (z - self._z_mean) / self._z_scale
+        mean, std = np.empty_like(z), np.empty_like(z)
+        for k, (factor, alpha) in enumerate(zip(self._factors, self._alphas, strict=True)):
+            inverse = cho_solve((factor, True), np.eye(len(z)), check_finite=False)
+            for fold in np.unique(folds):
+                inside = np.flatnonzero(folds == fold)
+                block, _ = cholesky(inverse[np.ix_(inside, inside)])
+                mean[inside, k] = standard[inside, k] - cho_solve((block, True), alpha[inside])
+                root = solve_triangular(block, np.eye(len(inside)), lower=True, check_finite=False)
+                std[inside, k] = np.sqrt((root**2).sum(axis=0))
+        return mean * self._z_scale + self._z_mean, std * self._z_scale
+
+    def _seconds(self, n: int, d: int) -> float:
+        """Return the estimate for the search on the subset, and for conditioning on all."""
+        searched = min(n, self.subset)
+        step = _SECONDS_PER_FLOP * searched**2 * (2 * searched + 4 * d)
+        return 40 * (1 + self.restarts) * step + _SECONDS_PER_FLOP * n**2 * (3 * n + 4 * d)
 
     def _predict_mean(self, features: Matrix) -> Matrix:
         return self._answer(features, with_std=False)[0]
@@ -194,18 +230,24 @@ class GaussianProcess(Predictor):
             "z_mean": self._z_mean,
             "z_scale": self._z_scale,
             "alphas": np.stack(self._alphas),
-            "parameters": np.stack(self.parameters_),
+            "parameters": _rows(self.parameters_),
         }
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
         self._X, self._shift, self._scale = state["X"], state["shift"], state["scale"]
         self._z_mean, self._z_scale = state["z_mean"], state["z_scale"]
         _, self._groups = np.unique(np.array(self.columns_.groups), return_inverse=True)
-        self.parameters_ = list(state["parameters"])
+        self.parameters_ = [row[~np.isnan(row)] for row in state["parameters"]]
         self.kernels_ = []
-        for _ in self.parameters_:
-            kernel = self._make_kernel()
+        for k in range(len(self.parameters_)):
+            kernel = self._make_kernel(k)
             kernel.setup(self._X, self._groups)
             self.kernels_.append(kernel)
         self._condition(np.zeros((len(self._X), len(self.parameters_))))
         self._alphas = list(state["alphas"])
+
+
+def _rows(parameters: list[Matrix]) -> Matrix:
+    """Return the parameters of outputs as rows, the shorter ones filled up with NaN."""
+    width = max(map(len, parameters))
+    return np.stack([np.r_[theta, np.full(width - len(theta), np.nan)] for theta in parameters])

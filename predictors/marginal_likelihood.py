@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,19 +62,32 @@ class Posterior:
     X : float64 array `(n, d)`
     z : float64 array `(n,)`
         Targets with mean 0 and variance about 1.
-    noise : NoisePrior
+    noise : NoisePrior, or a sequence of them
+        Several for observations with noise of different levels.
+    levels : integer array `(n,)`, optional
+        Which of the priors the noise of each observation has; the first by default.
     """
 
-    def __init__(self, kernel: Kernel, X: Matrix, z: Matrix, noise: NoisePrior) -> None:
-        self.kernel, self.X, self.z, self.noise = kernel, X, z, noise
-        self.prior_mean = np.r_[kernel.prior_mean, noise.mean]
-        self.prior_std = np.r_[kernel.prior_std, noise.std]
+    def __init__(
+        self,
+        kernel: Kernel,
+        X: Matrix,
+        z: Matrix,
+        noise: NoisePrior | Sequence[NoisePrior],
+        levels: NDArray[np.intp] | None = None,
+    ) -> None:
+        priors = [noise] if isinstance(noise, NoisePrior) else list(noise)
+        self.kernel, self.X, self.z, self.noise = kernel, X, z, priors[0]
+        self.levels = np.zeros(len(z), dtype=np.intp) if levels is None else levels
+        self.count = len(priors)
+        self.prior_mean = np.r_[kernel.prior_mean, [prior.mean for prior in priors]]
+        self.prior_std = np.r_[kernel.prior_std, [prior.std for prior in priors]]
 
     def __call__(self, theta: Matrix) -> tuple[float, Matrix]:
-        """Return the value and the gradient at `theta`, whose last entry is the log noise variance."""
+        """Return the value and the gradient at `theta`, whose last entries are the log noise variances."""
         n = len(self.z)
-        variance = np.exp(theta[-1])
-        K, contract = self.kernel.with_gradient(theta[:-1], self.X)
+        variance = np.exp(theta[-self.count :])[self.levels]
+        K, contract = self.kernel.with_gradient(theta[: -self.count], self.X)
         noisy = K.copy(order="F")  # the contraction still needs K
         noisy[np.diag_indices(n)] += variance + self.noise.floor
         factor, failed = dpotrf(noisy, lower=1, overwrite_a=1, clean=1)
@@ -85,7 +99,8 @@ class Posterior:
         inverse, _ = dpotri(factor, lower=1, overwrite_c=1)
         inverse = np.tril(inverse)
         M = 0.5 * (inverse + np.tril(inverse, -1).T - np.outer(alpha, alpha))
-        gradient = np.r_[contract(M), np.trace(M) * variance]
+        by_level = np.bincount(self.levels, weights=np.diag(M) * variance, minlength=self.count)
+        gradient = np.r_[contract(M), by_level]
         standing = (theta - self.prior_mean) / self.prior_std
         value = 0.5 * float(self.z @ alpha) + half_log_det + 0.5 * float(standing @ standing)
         return value, gradient + standing / self.prior_std
@@ -103,15 +118,19 @@ def fit_parameters(
     kernel: Kernel,
     X: Matrix,
     z: Matrix,
-    noise: NoisePrior,
+    noise: NoisePrior | Sequence[NoisePrior],
     *,
     restarts: int,
     subset: int,
     seed: int,
     steps: int = 40,
     polish: int = 3,
+    levels: NDArray[np.intp] | None = None,
 ) -> Matrix:
     """Return the most probable parameters, `(p + 1,)`, the log noise variance last.
+
+    With several priors of the noise, `levels`, `(n,)`, says which one each observation has; as many log variances
+    come last.
 
     Starts from the prior's mode, and from `restarts` draws from the prior. With more than `subset` observations the
     search runs on a random subset of that size, and the best end is polished on twice as many: the parameters are few,
@@ -121,12 +140,13 @@ def fit_parameters(
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(z))
     few, more = np.sort(order[:subset]), np.sort(order[: 2 * subset])
-    search = Posterior(kernel, X[few], z[few], noise)
+    own = np.zeros(len(z), dtype=np.intp) if levels is None else levels
+    search = Posterior(kernel, X[few], z[few], noise, own[few])
     starts = [search.prior_mean]
     starts += [search.prior_mean + rng.normal(size=len(search.prior_mean)) * search.prior_std for _ in range(restarts)]
     with threadpool_limits(limits=1, user_api="blas"):
         ends = [search.minimize(start, steps) for start in starts]
         best = min(ends, key=lambda end: end[1])[0]
         if len(z) > subset:
-            best, _ = Posterior(kernel, X[more], z[more], noise).minimize(best, polish)
+            best, _ = Posterior(kernel, X[more], z[more], noise, own[more]).minimize(best, polish)
     return best

@@ -20,7 +20,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,14 @@ from sklearn.utils.validation import check_is_fitted
 from .._version import __version__
 from ..encoders import ENCODERS, Columns, ConcatenatedEncoder, Encoder, make_encoder
 from ..errors import ArchcastError, InvalidDataError, ModelFormatError
-from ..files import replacing
+from ..files import write_whole
+from ..registry import Registry
 from ..spaces import space_from_spec
-from . import PREDICTORS
+from . import PREDICTORS, make_predictor
 from .base import Predictor
 from .info import InfoColumns
+from .nested import under
+from .novelty import Novelty
 from .targets import TargetTransforms
 
 FORMAT = "archcast predictor"
@@ -44,6 +47,11 @@ FORMAT_VERSION = 1
 _MANIFEST, _DIGEST, _ARRAYS, _BLOBS = "manifest.json", "manifest.sha256", "arrays.safetensors", "blobs/"
 _MANIFEST_LIMIT = 64 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_COMPONENTS: Mapping[str, tuple[type, Registry, Callable[..., Any]]] = {
+    "encoder": (Encoder, ENCODERS, make_encoder),
+    "predictor": (Predictor, PREDICTORS, make_predictor),
+}
+"""What a parameter may hold besides plain values: how it is known, named and made."""
 
 
 def save(predictor: Predictor, path: str | PathLike[str]) -> None:
@@ -58,15 +66,26 @@ def save(predictor: Predictor, path: str | PathLike[str]) -> None:
     InvalidDataError
         If its class is not registered, a parameter cannot be written as JSON, or nothing can be written to `path`.
     """
+    write_whole(Path(path), to_bytes(predictor))
+
+
+def to_bytes(predictor: Predictor) -> bytes:
+    """Return what `save` writes; errors are those of `save`."""
     if not isinstance(predictor, Predictor):
         raise InvalidDataError(f"expected a Predictor to save, got {type(predictor).__name__}")
     check_is_fitted(predictor, "_targets")
-    members = _members(predictor)
-    with replacing(Path(path)) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+    return pack(_members(predictor))
+
+
+def pack(members: Mapping[str, bytes]) -> bytes:
+    """Return a zip file of members; the same members give the same bytes."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, content, compresslevel=6)
+    return stream.getvalue()
 
 
 def load(path: str | PathLike[str]) -> Predictor:
@@ -83,6 +102,11 @@ def load(path: str | PathLike[str]) -> Predictor:
         content = Path(path).read_bytes()
     except OSError as error:
         raise ModelFormatError(f"cannot read a predictor from {shown}: {error.strerror or error}") from None
+    return from_bytes(content, shown)
+
+
+def from_bytes(content: bytes, shown: str) -> Predictor:
+    """Return the predictor that `to_bytes` described; errors are those of `load`, and call the file `shown`."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return _restore(*_checked_members(archive, shown), shown)
@@ -110,6 +134,8 @@ def _members(predictor: Predictor) -> dict[str, bytes]:
         )
     arrays: dict[str, NDArray[Any]] = {f"targets/{key}": array for key, array in predictor._targets.arrays().items()}
     arrays |= {f"info/{key}": medians for key, medians in predictor._info.medians.items()}
+    if predictor._novelty is not None:
+        arrays |= {f"novelty/{key}": array for key, array in predictor._novelty.arrays().items()}
     if predictor.encoder_ is not None:
         arrays |= {f"encoder/{key}": array for key, array in predictor.encoder_._get_state().items()}
     members: dict[str, bytes] = {}
@@ -120,12 +146,13 @@ def _members(predictor: Predictor) -> dict[str, bytes]:
             arrays[f"state/{key}"] = value
     members[_ARRAYS] = to_safetensors({key: np.asarray(array, order="C") for key, array in sorted(arrays.items())})
     columns = predictor.columns_
+    parameters = {k: v for k, v in predictor.get_params(deep=False).items() if k not in predictor.saved_in_state}
     manifest = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "archcast_version": __version__,
         "predictor": name,
-        "parameters": {key: _to_json(value, key) for key, value in predictor.get_params(deep=False).items()},
+        "parameters": {key: _to_json(value, key) for key, value in parameters.items()},
         "space": predictor.space_.spec if predictor.space_ is not None else None,
         "encoder": _to_json(predictor.encoder_, "encoder"),
         "columns": {"names": columns.names, "groups": columns.groups, "indicator": columns.indicator.tolist()},
@@ -170,13 +197,18 @@ def _to_json(value: Any, where: str) -> Any:
     if isinstance(value, ConcatenatedEncoder):
         parts = [_to_json(part, where) for part in value.encoders]
         return {"encoders": parts, "labels": _to_json(value.labels, where)}
-    if isinstance(value, Encoder):
-        name = ENCODERS.name_of(type(value))
-        if name is not None:
-            parameters = {key: _to_json(item, key) for key, item in value.get_params(deep=False).items()}
-            return {"encoder": name, "parameters": parameters}
-        raise InvalidDataError(f"cannot save parameter {where!r}: encoder {type(value).__name__} is not registered")
+    for kind, (base, registry, _) in _COMPONENTS.items():
+        if isinstance(value, base):
+            return _component_to_json(value, kind, registry, where)
     raise InvalidDataError(f"cannot save parameter {where!r}: a {type(value).__name__} has no form in JSON")
+
+
+def _component_to_json(value: Any, kind: str, registry: Registry, where: str) -> dict[str, Any]:
+    name = registry.name_of(type(value))
+    if name is None:
+        raise InvalidDataError(f"cannot save parameter {where!r}: {kind} {type(value).__name__} is not registered")
+    parameters = {key: _to_json(item, key) for key, item in value.get_params(deep=False).items()}
+    return {kind: name, "parameters": parameters}
 
 
 # ---- reading ----------------------------------------------------------------------------------------------------
@@ -242,7 +274,7 @@ def _restore(manifest: dict[str, Any], members: dict[str, bytes], shown: str) ->
     if predictor.encoder_ is not None:
         assert predictor.space_ is not None
         predictor.encoder_.space_ = predictor.space_
-        predictor.encoder_._set_state(_under("encoder/", arrays))
+        predictor.encoder_._set_state(under("encoder/", arrays))
     columns = manifest["columns"]
     indicator = np.array(columns["indicator"], dtype=np.bool_)
     predictor.columns_ = Columns(tuple(columns["names"]), tuple(columns["groups"]), indicator)
@@ -255,14 +287,12 @@ def _restore(manifest: dict[str, Any], members: dict[str, bytes], shown: str) ->
     if not isinstance(predictor.metadata_, dict):
         raise ModelFormatError(f"{shown} holds metadata that is no JSON object")
     predictor._targets = TargetTransforms(predictor.target_transform, int(manifest["outputs"]))
-    predictor._targets.restore(_under("targets/", arrays))
+    predictor._targets.restore(under("targets/", arrays))
     blobs = {key.removeprefix(_BLOBS): content for key, content in members.items() if key.startswith(_BLOBS)}
-    predictor._set_state(_under("state/", arrays) | blobs)
+    predictor._set_state(under("state/", arrays) | blobs)
+    novelty = under("novelty/", arrays)  # absent from files of archcast before it told novelty
+    predictor._novelty = Novelty.restored(novelty, len(predictor.columns_)) if novelty else None
     return predictor
-
-
-def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
 
 
 def _from_json(value: Any) -> Any:
@@ -276,4 +306,6 @@ def _from_json(value: Any) -> Any:
         return {key: _from_json(item) for key, item in value["mapping"].items()}
     if "encoders" in value:
         return ConcatenatedEncoder([_from_json(part) for part in value["encoders"]], _from_json(value["labels"]))
-    return make_encoder(value["encoder"], **{key: _from_json(item) for key, item in value["parameters"].items()})
+    kind = next(kind for kind in _COMPONENTS if kind in value)
+    parameters = {key: _from_json(item) for key, item in value["parameters"].items()}
+    return _COMPONENTS[kind][2](value[kind], **parameters)

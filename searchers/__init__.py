@@ -48,11 +48,17 @@ SEARCHERS = Registry(
             "Gaussian process, max-value entropy search",
             {"acquisition": "mes"},
         ),
+        "bo_transfer": Entry(
+            ".searchers.bayesian_optimization:BayesianOptimization",
+            "Gaussian process that also learns from sources, log expected improvement",
+            {"predictor": "gp_transfer"},
+        ),
         "bananas": Entry(".searchers.guided:Bananas", "mutants by independent Thompson sampling on path features"),
         "npenas": Entry(".searchers.guided:Npenas", "evolution whose mutants are screened by a predictor"),
         "brp": Entry(".searchers.guided:SuccessiveTopK", "the top of a ranking that is renewed every round"),
         "hybrid": Entry(".searchers.hybrid:HybridEvolution", "evolution proposes, a Gaussian process selects"),
         "tpe": Entry(".searchers.tpe:TPE", "tree-structured Parzen estimator of Optuna (extra: optuna)"),
+        "smac": Entry(".searchers.smac:SMAC", "random forest and expected improvement of SMAC3 (extra: smac)"),
         "ehvi": Entry(
             ".searchers.hypervolume_search:HypervolumeSearch",
             "several objectives: Gaussian processes, expected hypervolume improvement",

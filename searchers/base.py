@@ -83,6 +83,13 @@ def integer_seed(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31))
 
 
+def generator_at(rng: np.random.Generator, trials: int) -> np.random.Generator:
+    """Return the generator that `_propose` of the same search was given when its history held so many trials."""
+    sequence: Any = rng.bit_generator.seed_seq
+    seed, _ = sequence.entropy
+    return np.random.default_rng((seed, trials))
+
+
 def check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     """Raise InvalidDataError unless `value` is one of `allowed`."""
     if value not in allowed:

@@ -16,12 +16,13 @@ from ..predictors.targets import TRANSFORMS
 from ..spaces import Architectures
 from .acquisition import ACQUISITIONS, Acquisition, Forecast, ForecastT
 from .base import Searcher, check_choice, check_number
-from .candidates import candidate_set, first_new, is_whole, random_new
+from .candidates import candidate_set, first_new, is_whole
 from .feasibility import log_success
 from .gaussian import GaussianSurrogate, suits
 from .history import History
 from .moves import promising_pool
 from .surrogate import PredictorSurrogate, Surrogate, is_informative, new_predictor, remembering
+from .warm_start import opening
 
 _WHOLE = 50_000
 _CLIMBS = 3
@@ -38,14 +39,15 @@ class BayesianOptimization(Searcher):
     Parameters
     ----------
     predictor : str or Predictor
-        The surrogate; a Gaussian process on semantic features by default.
+        The surrogate; a Gaussian process on semantic features by default. One with sources, such as
+        `make_predictor("gp_transfer", sources=[...])`, warm-starts the search: see `archcast.searchers.warm_start`.
     acquisition : str or callable
         One of `archcast.searchers.acquisition.ACQUISITIONS`, or a function of a `Forecast` and a random generator
         that returns one score per candidate, the larger the better.
     acquisition_options : mapping, optional
         Further arguments of the acquisition function, such as `{"beta": 2.0}`.
     initial : int
-        Random architectures to begin with.
+        Architectures to begin with: random, and with sources every other one what these think best.
     target_transform : {"rank_gaussian", "standardize", "none"}
         The scale on which the surrogate and the acquisition work. On the ranks' normal scores an improvement near
         the top counts however little it is in the metric's units, and outliers at the bottom count for nothing.
@@ -92,7 +94,7 @@ class BayesianOptimization(Searcher):
     def _propose(self, history: History, n: int, rng: np.random.Generator) -> Architectures:
         predictor, acquisition = self._check()
         if len(history) < self.initial or not is_informative(history):
-            return random_new(history, n, rng)
+            return opening(predictor, history, n, rng)
         if not is_whole(history):
             return self._from_large_space(predictor, acquisition, history, n, rng)
         candidates = candidate_set(history)

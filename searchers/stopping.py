@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr
+from sklearn.base import clone
 
 from .base import Searcher, check_number
 from .curve_history import CurveHistory, Ending
-from .curve_model import forecast_final, typical_distance
 from .scheduler import Assignment, Scheduler
+from .surrogate import ContentCache
 
 if TYPE_CHECKING:
     from ..predictors import Predictor
+    from ..predictors.curves import Extrapolator
 
 _LIFT = "bayesian_linear@operations"
 _JUDGED = 4
 """Searchers learn at the last epoch, and at this many earlier ones between which it doubles."""
+_FITS = ContentCache(8)
 
 
 class EarlyStopping(Scheduler):
@@ -80,9 +84,8 @@ class MedianStopping(EarlyStopping):
 class ForecastStopping(EarlyStopping):
     """Stops a training that will hardly beat the best finished one, by a forecast of its curve.
 
-    The forecast of `forecast_final` is shifted by the mean error that the same forecast would have made for finished
-    trainings, and its deviation is at least that of those errors. A training stops once the probability to end above
-    the incumbent is below `p`.
+    The extrapolator learns from the finished trainings. A training stops once the probability to end above the
+    incumbent is below `p`.
 
     Parameters
     ----------
@@ -91,6 +94,9 @@ class ForecastStopping(EarlyStopping):
         `min_trials` are finished.
     p : float
         The probability below which a training is given up.
+    extrapolator : str or Extrapolator
+        What forecasts the curves; by default one that takes no finished training for typical, as they are those that
+        were not stopped.
     """
 
     def __init__(
@@ -98,6 +104,7 @@ class ForecastStopping(EarlyStopping):
         searcher: str | Searcher = "random",
         *,
         p: float = 0.05,
+        extrapolator: str | Extrapolator = "parametric_alone",
         min_epochs: int | None = None,
         min_trials: int = 5,
         enough: int = 6,
@@ -105,21 +112,44 @@ class ForecastStopping(EarlyStopping):
     ) -> None:
         super().__init__(searcher, min_epochs=min_epochs, min_trials=min_trials, enough=enough, lift=lift)
         self.p = p
+        self.extrapolator = extrapolator
 
     def _check(self, history: CurveHistory) -> None:
         super()._check(history)
         check_number("p", self.p, 0, 1)
+        if isinstance(self.extrapolator, str):
+            from ..predictors.curves import make_extrapolator
+
+            make_extrapolator(self.extrapolator)
 
     def _stops(self, history: CurveHistory, trial: int, level: int) -> bool:
         finished = np.flatnonzero(np.isfinite(history.utilities[:, -1]) & (history.endings == Ending.OPEN))
-        if level < 2 or len(finished) < self.min_trials:
+        extrapolator = self._unfitted()
+        if level < 2 or len(finished) < max(self.min_trials, extrapolator.least_complete):
             return False
-        finals = history.utilities[finished, -1]
-        rows = np.append(finished, trial)
-        curves = history.utilities[rows, : level + 1]
-        scale = typical_distance(finals) or float(np.abs(finals).max()) or 1.0
-        mean, std = forecast_final(history.epochs[: level + 1], curves, history.epochs[-1], scale)
-        errors = finals - mean[:-1]
-        forecast = mean[-1] + errors.mean()
-        deviation = max(float(std[-1]), float(np.sqrt(np.mean((errors - errors.mean()) ** 2))), 1e-12)
-        return bool(ndtr((forecast - finals.max()) / deviation) < self.p)
+        best = history.utilities[finished, -1].max()
+        fitted = _fitted(extrapolator, history, finished)
+        row = np.array([trial])
+        mean, std = fitted.predict(
+            history.utilities[row, : level + 1], architectures=history.architectures[row], return_std=True
+        )
+        return bool(ndtr((mean[0] - best) / max(float(std[0]), 1e-12)) < self.p)
+
+    def _unfitted(self) -> Extrapolator:
+        from ..predictors.curves import make_extrapolator
+
+        if isinstance(self.extrapolator, str):
+            return make_extrapolator(self.extrapolator)
+        copy: Extrapolator = clone(self.extrapolator)
+        return copy
+
+
+def _fitted(extrapolator: Extrapolator, history: CurveHistory, finished: NDArray[np.intp]) -> Extrapolator:
+    """Return the extrapolator fitted to finished trials; fits are remembered by their content."""
+    curves, architectures = history.utilities[finished], history.architectures[finished]
+    key = (repr(extrapolator), history.epochs, history.space, architectures.genotypes.tobytes(), curves.tobytes())
+    fitted: Extrapolator | None = _FITS.get(key)
+    if fitted is None:
+        fitted = extrapolator.fit(curves, history.epochs, architectures=architectures)
+        _FITS.put(key, fitted)
+    return fitted

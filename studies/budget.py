@@ -17,7 +17,8 @@ class Budget:
     Parameters
     ----------
     trainings : int, optional
-        Architectures in the whole study, whoever trained them; failed ones count.
+        Trainings in the whole study, whoever did them; failed ones count, and each seed of an architecture does. No
+        architecture is begun whose seeds do not all fit.
     cost : float, optional
         Of all trainings of the study, in seconds of training or what its `cost_metric` counts. None is begun after it
         is spent.
@@ -42,9 +43,11 @@ class Budget:
     def __bool__(self) -> bool:
         return any(value is not None for value in (self.trainings, self.cost, self.seconds))
 
-    def is_spent(self, found: Sequence[Candidate], trials: Sequence[Trial], cost_metric: str | None) -> bool:
-        """Return whether no further architecture may be asked for; time is the business of `run`."""
-        if self.trainings is not None and len(found) >= self.trainings:
+    def is_spent(
+        self, found: Sequence[Candidate], trials: Sequence[Trial], cost_metric: str | None, each: int = 1
+    ) -> bool:
+        """Return whether no further architecture of `each` trainings may be begun; time is the business of `run`."""
+        if self.trainings is not None and (len(found) + 1) * each > self.trainings:
             return True
         return self.cost is not None and cost_of(trials, cost_metric) >= self.cost
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..errors import ExhaustedSpaceError, InvalidDataError, StorageUnavailableError, TrainingsFailError
 from ..trainers import Executor, InProcess, Outcome, Status, TrainingRecord, TrainingRequest
 from ..trainers.executors import check_timeout
 from ..trainers.external import Trainer
 from ..trainers.journal import add_epoch
+from .seeds import OneAfterAnother
 from .storage import StudyStorage, TrialClosedError
 from .trials import Trial
 
 if TYPE_CHECKING:
     from .budget import Budget
+    from .settings import StudySettings
     from .study import Study
 
 _LONGEST_LOOK = 2.0
@@ -27,13 +31,21 @@ _LONGEST_LOOK = 2.0
 
 @dataclass
 class _Running:
-    """A trial in training, and the part of its learning curves that has arrived."""
+    """A trial in training, and the part of its learning curves that has arrived, by seed."""
 
     trial: Trial
-    request: TrainingRequest
-    curves: dict[str, list[float]] = field(default_factory=dict)
+    requests: list[TrainingRequest]
+    curves: dict[int, dict[str, list[float]]] = field(default_factory=dict)
     unsent: dict[int, float] = field(default_factory=dict)
-    lost: bool = False
+    ends: bool = False
+
+    def take(self, seed: int, epoch: int, metrics: Mapping[str, float], metric: str) -> float | None:
+        """Add an epoch of a seed; return the mean of the metric there once all seeds have it, and None before."""
+        add_epoch(self.curves.setdefault(seed, {}), epoch, metrics)
+        curves = [self.curves.get(request.seed, {}).get(metric, []) for request in self.requests]
+        if metric not in metrics or any(len(curve) < epoch for curve in curves):
+            return None
+        return float(np.mean([curve[epoch - 1] for curve in curves]))
 
 
 class Heartbeats(threading.Thread):
@@ -94,14 +106,18 @@ class Worker:
         max_failures: int,
         wait: bool,
         on_begin: Callable[[Trial], None] | None,
-        on_end: Callable[[Trial, TrainingRecord], None] | None,
+        on_end: Callable[[Trial, list[TrainingRecord]], None] | None,
         notify: Callable[[str], None] | None,
     ) -> None:
         if isinstance(max_failures, bool) or not isinstance(max_failures, int) or max_failures < 1:
             raise InvalidDataError(f"max_failures must be an integer of at least 1, got {max_failures!r}")
         if not callable(trainer):
             raise InvalidDataError(f"expected a trainer, got {trainer!r:.200}")
-        self.study, self.trainer, self.budget = study, trainer, budget
+        _refuse_seeds(study.settings, trainer, budget)
+        at_once = max(1, getattr(trainer, "seeds_at_once", 1))
+        batches = at_once < len(study.settings.seeds)
+        self.study, self.budget = study, budget
+        self.trainer: Trainer = OneAfterAnother(trainer) if batches else trainer
         self.executor = executor if executor is not None else InProcess()
         self.timeout = check_timeout(timeout)
         self.max_failures, self.wait = max_failures, wait
@@ -139,9 +155,10 @@ class Worker:
 
     def _look_ahead(self) -> None:
         least = getattr(self.study.settings.searcher, "initial", None)
-        if isinstance(least, int) and self.budget.trainings is not None and self.budget.trainings <= least:
+        each, wanted = len(self.study.settings.seeds), self.budget.trainings
+        if isinstance(least, int) and wanted is not None and wanted // each <= least:
             self.notify(
-                f"a budget of {self.budget.trainings} trainings does not go beyond the {least} random architectures "
+                f"a budget of {wanted} trainings does not go beyond the {least} random architectures "
                 "that the searcher begins with: nothing will be forecast"
             )
         self.any_value = any(trial.state == "finished" for trial in self.study.trials())
@@ -166,9 +183,10 @@ class Worker:
             if trial is None:
                 return
             self.heartbeats.add(trial)
-            running = _Running(trial, self.study.request(trial))
+            running = _Running(trial, self.study.requests(trial))
+            timeout = None if self.timeout is None else self.timeout * len(running.requests)
             try:
-                handle = self.executor.submit(self.trainer, [running.request], timeout=self.timeout)
+                handle = self.executor.submit(self.trainer, running.requests, timeout=timeout)
             except BaseException:
                 self.heartbeats.remove(trial)
                 self.study.give_back(trial, "it could not be begun")
@@ -196,38 +214,37 @@ class Worker:
         running = self.running.get(handle)
         if running is None:
             return False
-        _, epoch, metrics = payload
-        add_epoch(running.curves, epoch, metrics)
-        value = metrics.get(self.study.settings.metric)
-        if running.lost:
+        seed, epoch, metrics = payload
+        value = running.take(seed, epoch, metrics, self.study.settings.metric)
+        if running.ends:
             return True
         if value is None:
             return False
-        running.unsent[epoch] = float(value)
+        running.unsent[epoch] = value
         try:
-            stop = self.study.report(running.trial, running.unsent, patience=0.0)
+            running.ends = self.study.report(running.trial, running.unsent, patience=0.0)
         except StorageUnavailableError:
             return False  # what is not sent goes with the next report, or with the end
         except TrialClosedError:
-            running.lost = True
+            running.ends = True
             return True
         running.trial.epochs.update(running.unsent)
         running.unsent.clear()
-        return stop
+        return running.ends
 
     def _end(self, outcome: Outcome) -> None:
         running = self.running.get(outcome.handle)
         if running is None:
             return
-        trial, record = running.trial, _record_of(running, outcome)
-        if self.study.lacks_metric(record) and not self.any_value:
+        trial, records = running.trial, _records_of(running, outcome)
+        if self.study.lacks_metric(records) and not self.any_value:
             self.study.give_back(trial, "the training does not have the metric of the study")
             del self.running[outcome.handle]
             raise TrainingsFailError(
                 f"a training ended without the metric {self.study.settings.metric!r} of study {self.study.name!r}: it "
-                f"has {', '.join(record.curves)}"
+                f"has {', '.join(records[0].curves)}"
             )
-        told = self.study.tell(trial, record)
+        told = self.study.tell(trial, records)
         del self.running[outcome.handle]
         self.heartbeats.remove(trial)
         if not told:
@@ -238,11 +255,11 @@ class Worker:
             return
         self.done.append(trial)
         if self.on_end is not None:
-            self.on_end(trial, record)
-        self._count_failures(record)
+            self.on_end(trial, records)
+        self._count_failures(records)
 
-    def _count_failures(self, record: TrainingRecord) -> None:
-        reason = self.study.failure(record)
+    def _count_failures(self, records: list[TrainingRecord]) -> None:
+        reason = self.study.failure(records)
         if reason is None:
             self.failures, self.any_value = 0, True
             return
@@ -266,19 +283,37 @@ class Worker:
         self.heartbeats.end()
 
 
-def _record_of(running: _Running, outcome: Outcome) -> TrainingRecord:
-    """Return the record that the trainer gave, or one of what can be said where it gave none."""
+def _refuse_seeds(settings: StudySettings, trainer: Trainer, budget: Budget) -> None:
+    """Raise InvalidDataError if several seeds cannot be trained as they are to be."""
+    seeds, at_once = len(settings.seeds), max(1, getattr(trainer, "seeds_at_once", 1))
+    if budget.trainings is not None and budget.trainings < seeds:
+        raise InvalidDataError(
+            f"the budget of {budget.trainings} trainings does not reach for one architecture with {seeds} seeds"
+        )
+    if settings.pruner is not None and at_once < seeds:
+        raise InvalidDataError(
+            f"pruner {settings.pruner['name']!r} judges the mean of {seeds} seeds epoch by epoch, and this trainer "
+            f"takes {at_once} at once: expected one that trains all of them together, one seed, or no pruner"
+        )
+
+
+def _records_of(running: _Running, outcome: Outcome) -> list[TrainingRecord]:
+    """Return the records that the trainer gave, or what can be said where it gave none."""
     status, message = outcome.status, outcome.message
     if status is Status.FINISHED:
         value = outcome.value
-        if isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], TrainingRecord):
-            record: TrainingRecord = value[0]
-            if record.key == running.request.key:
-                return record
-        status, message = Status.FAILED, f"the trainer returned {value!r:.200}, expected the record of the training"
-    return running.request.record(
-        status,
-        message=message,
-        curves=running.curves,
-        seconds=outcome.seconds,
-    )
+        if isinstance(value, (list, tuple)) and all(isinstance(item, TrainingRecord) for item in value):
+            records: list[TrainingRecord] = list(value)
+            if [record.key for record in records] == [request.key for request in running.requests]:
+                return records
+        wanted = "the record of the training" if len(running.requests) == 1 else "the records of the trainings"
+        status, message = Status.FAILED, f"the trainer returned {value!r:.200}, expected {wanted}"
+    return [
+        request.record(
+            status,
+            message=message,
+            curves=running.curves.get(request.seed, {}),
+            seconds=outcome.seconds / len(running.requests),
+        )
+        for request in running.requests
+    ]

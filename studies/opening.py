@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ def open_study(
     recipe: Mapping[str, Any] | None = None,
     fidelity: Fidelity | None = None,
     seed: int | None = None,
+    seeds: Sequence[int] | None = None,
     pruner: Mapping[str, Any] | None = None,
     cost_metric: str | None = None,
     heartbeat: int | None = None,
@@ -51,7 +52,7 @@ def open_study(
         Which values are better; from the name of the metric by default.
     searcher : str or Searcher, optional
         `"auto"` by default.
-    task, recipe, fidelity, seed, pruner, cost_metric, heartbeat, grace
+    task, recipe, fidelity, seed, seeds, pruner, cost_metric, heartbeat, grace
         See `StudySettings`.
     patience, notify
         See `Database`; for a storage that is not open yet.
@@ -87,6 +88,7 @@ def open_study(
         "recipe": recipe,
         "fidelity": fidelity,
         "seed": seed,
+        "seeds": seeds,
         "pruner": pruner,
         "cost_metric": cost_metric,
         "heartbeat": heartbeat,

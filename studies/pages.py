@@ -77,6 +77,7 @@ def setup(content: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("metric", f"{study['metric']}, {study['direction']} is better"),
         ("searcher", _named(study["searcher"], "name")),
         ("seed", str(study["seed"])),
+        ("seeds of each architecture", ", ".join(map(str, study["seeds"])) if len(study["seeds"]) > 1 else ""),
         ("task", study["task"]),
         ("recipe", _pairs(study["recipe"])),
         ("fidelity", _pairs(fidelity) or "full"),
@@ -114,7 +115,8 @@ def edit(record: Mapping[str, Any]) -> str:
 def outcome(pick: Mapping[str, Any]) -> str:
     """Return what came of an architecture."""
     if pick["state"] == "finished":
-        return number(pick["value"])
+        spread = "" if pick["spread"] is None else f" ± {number(pick['spread'])}"
+        return number(pick["value"]) + spread
     if pick["state"] == "pruned":
         return f"stopped at {number(pick['last_value'])} after epoch {pick['epochs']}"
     return f"failed: {pick['message']}" if pick["state"] == "failed" and pick["message"] else str(pick["state"])

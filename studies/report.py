@@ -13,13 +13,14 @@ import numpy as np
 
 from ..errors import InvalidDataError
 from ..evaluation.metrics import kendall_tau
-from ..evaluation.search_problem import SearchProblem
+from ..evaluation.problems import Problem, Source, as_problem
 from ..files import write_whole
 from ..spaces import Architectures
 from .explanation import next_edits
 from .trials import Candidate, best_of, cost_of, incumbents
 
 if TYPE_CHECKING:
+    from .settings import StudySettings
     from .study import Study
 
 SUFFIXES = (".html", ".md", ".json")
@@ -46,15 +47,13 @@ class StudyReport:
     study: Study
 
     @classmethod
-    def of(
-        cls, study: Study, table: str | Path | SearchProblem | None = None, metric: str | None = None, **options: Any
-    ) -> StudyReport:
+    def of(cls, study: Study, table: Source | None = None, metric: str | None = None, **options: Any) -> StudyReport:
         """Return the report of a study as it is now.
 
         Parameters
         ----------
         study : Study
-        table : str, Path or SearchProblem, optional
+        table : Table, str, Path, SurrogateTable or Problem, optional
             A benchmark table of the same space, which knows how far what was found is from the best.
         metric : str, optional
             The metric of the table.
@@ -68,10 +67,10 @@ class StudyReport:
         UnknownNameError
             If there is no such table or metric.
         """
-        problem = table if isinstance(table, SearchProblem) or table is None else _problem(table, metric, options)
-        if problem is not None and problem.architectures.space != study.space:
+        problem = None if table is None else as_problem(table, metric, **options)
+        if problem is not None and problem.space != study.space:
             raise InvalidDataError(
-                f"table {problem.table!r} is of space {problem.architectures.space.name!r}, "
+                f"table {problem.table!r} is of space {problem.space.name!r}, "
                 f"study {study.name!r} searches {study.space.name!r}"
             )
         trials = study.trials()
@@ -90,7 +89,7 @@ class StudyReport:
             "edits": []
             if best is None
             else next_edits(settings.searcher, study.history(), best.first.architecture, _EDITS),
-            "regret": None if problem is None else _regret(problem, found, settings.higher_is_better),
+            "regret": None if problem is None else _regret(problem, settings, found),
             "forecasts": _quality(picks),
             "anytime": {
                 "best": [_plain(value) for value in incumbents(found, settings.higher_is_better)],
@@ -137,12 +136,6 @@ class StudyReport:
         return page(self)
 
 
-def _problem(table: str | Path, metric: str | None, options: Mapping[str, Any]) -> SearchProblem:
-    if metric is None:
-        raise InvalidDataError(f"expected the metric of table {str(table)!r} that tells the regret, got none")
-    return SearchProblem.of(table, metric, **options)
-
-
 def _pick(candidate: Candidate, outcomes: Mapping[int, float | None]) -> dict[str, Any]:
     first, last = candidate.first.about, candidate.last.about
     mean, std, value = first.get("forecast_mean"), first.get("forecast_std"), candidate.last.value
@@ -152,6 +145,7 @@ def _pick(candidate: Candidate, outcomes: Mapping[int, float | None]) -> dict[st
         "architecture": str(candidate.first.architecture),
         "state": candidate.state,
         "value": value,
+        "spread": candidate.last.spread,
         "forecast_mean": mean,
         "forecast_std": std,
         "surprise": _plain(surprise),
@@ -198,25 +192,24 @@ def _quality(picks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _regret(problem: SearchProblem, found: Sequence[Candidate], higher_is_better: bool) -> dict[str, Any]:
+def _regret(problem: Problem, settings: StudySettings, found: Sequence[Candidate]) -> dict[str, Any]:
     """Return how far the best found is from the best of a table, and how that fell; None where the table lacks it."""
-    space = problem.architectures.space
+    space, lookup = problem.space, problem.open(settings.seed)
     genotypes = np.array([candidate.first.architecture.genotype for candidate in found]).reshape(-1, space.dimension)
-    rows = problem.rows(Architectures(space, genotypes))
+    rows = lookup.rows(Architectures(space, genotypes))
     leaders, leader = [], None
-    sign = 1 if higher_is_better else -1
+    sign = 1 if settings.higher_is_better else -1
     for place, candidate in enumerate(found):
         value = candidate.last.value if candidate.state == "finished" else None
         if value is not None and (leader is None or sign * value > sign * (found[leader].last.value or 0.0)):
             leader = place
         leaders.append(leader)
-    gaps = [None if place is None or rows[place] < 0 else _plain(float(problem.gaps[rows[place]])) for place in leaders]
-    known = problem.values[np.isfinite(problem.values)]
+    gaps = [None if place is None or rows[place] < 0 else _plain(float(lookup.gaps[rows[place]])) for place in leaders]
     return {
         "table": problem.label,
         "unit": problem.unit,
-        "best_in_table": float(known.max() if problem.higher_is_better else known.min()),
-        "value": None if leader is None or rows[leader] < 0 else _plain(float(problem.values[rows[leader]])),
+        "best_in_table": problem.best,
+        "value": None if leader is None or rows[leader] < 0 else _plain(float(lookup.values[rows[leader]])),
         "regret": gaps[-1] if gaps else None,
         "anytime": gaps,
     }

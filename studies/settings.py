@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +44,9 @@ class StudySettings:
     fidelity : Fidelity
         Of every training.
     seed : int
-        Of the searcher, and of every training.
+        Of the searcher, and of every training unless there are `seeds`.
+    seeds : tuple of int
+        Of the trainings of each architecture, whose mean counts; only `seed` if empty.
     pruner : dict, optional
         `{"name": ..., "parameters": {...}}`, see `make_pruner`; None trains everything to its end.
     cost_metric : str, optional
@@ -67,6 +69,7 @@ class StudySettings:
     recipe: dict[str, Any] = field(default_factory=dict)
     fidelity: Fidelity = field(default_factory=Fidelity)
     seed: int = 0
+    seeds: tuple[int, ...] = ()
     pruner: dict[str, Any] | None = None
     cost_metric: str | None = None
     heartbeat: int = 10
@@ -83,6 +86,7 @@ class StudySettings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InvalidDataError(f"{name} must be an integer of at least {least}, got {value!r}")
+        object.__setattr__(self, "seeds", _distinct_seeds(self.seeds or (self.seed,)))
         if self.grace <= self.heartbeat:
             raise InvalidDataError(
                 f"grace must be more than heartbeat = {self.heartbeat} seconds, or the living are taken for dead, "
@@ -111,6 +115,7 @@ class StudySettings:
             "recipe": self.recipe,
             "fidelity": self.fidelity.to_dict(),
             "seed": self.seed,
+            "seeds": list(self.seeds),
             "pruner": self.pruner,
             "cost_metric": self.cost_metric,
             "heartbeat": self.heartbeat,
@@ -135,6 +140,7 @@ def make_settings(given: Mapping[str, Any]) -> StudySettings:
     values["searcher"] = _searcher(values["searcher"])
     values["recipe"] = dict(values.get("recipe") or {})
     values["fidelity"] = values.get("fidelity") or Fidelity()
+    values["seeds"] = () if values.get("seeds") is None else _distinct_seeds(values["seeds"])
     if values.get("grace") is None:
         values["grace"] = 6 * values["heartbeat"] if isinstance(values["heartbeat"], int) else 60
     return StudySettings(**values)
@@ -155,6 +161,7 @@ def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, An
             f"the settings of study {name!r} are of format {stored.get('format')!r}, expected {_FORMAT}: another "
             "version of archcast made it"
         )
+    stored = {"seeds": [stored.get("seed")], **stored}  # studies of before trained one seed
     make_pruner(given.get("pruner"))
     for setting, value in given.items():
         if value is None or setting not in stored:
@@ -174,6 +181,7 @@ def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, An
             higher_is_better=stored["direction"] == "higher",
             searcher=own_searcher if isinstance(own_searcher, Searcher) else _stored_searcher(name, stored["searcher"]),
             fidelity=Fidelity.from_dict(stored["fidelity"]),
+            seeds=tuple(stored["seeds"]),
             **{key: stored[key] for key in ("task", "recipe", "seed", "pruner", "cost_metric", "heartbeat", "grace")},
         )
     except ArchcastError:
@@ -254,6 +262,20 @@ def _require_text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value or not value.isprintable():
         raise InvalidDataError(f"{name} must be a name, got {value!r}")
     return value
+
+
+def _distinct_seeds(given: Iterable[Any]) -> tuple[int, ...]:
+    if not isinstance(given, Iterable) or isinstance(given, str):
+        raise InvalidDataError(f"seeds must be a list of integers, got {given!r}")
+    seeds = tuple(given)
+    if not seeds:
+        raise InvalidDataError("seeds must hold at least one integer, got none")
+    for seed in seeds:
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise InvalidDataError(f"seeds must be integers of at least 0, got {seed!r}")
+    if len(set(seeds)) < len(seeds):
+        raise InvalidDataError(f"seeds must be distinct, got {list(seeds)}")
+    return seeds
 
 
 def _require_direction(value: Any) -> str:

@@ -10,8 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..errors import (
     ExhaustedSpaceError,
     InvalidDataError,
@@ -39,12 +37,13 @@ from .trials import (
     history_of,
     read_trials,
 )
+from .verdict import attributes_of, judge, mean_curve, stored_records
 
 if TYPE_CHECKING:
     import optuna
 
     from ..benchmarks_data import Table
-    from ..evaluation import SearchProblem
+    from ..evaluation.problems import Source
     from .report import StudyReport
 
 BUDGET = "archcast:budget"
@@ -99,7 +98,7 @@ class Study:
 
     def records(self) -> list[TrainingRecord]:
         """Return the records of all trainings that ended, failed ones included, in order of their trials."""
-        return [record for trial in self.trials() if (record := trial.record) is not None]
+        return [record for trial in self.trials() for record in trial.records]
 
     def best(self) -> Trial | None:
         """Return the best finished trial, the earliest of equals; None if none is finished."""
@@ -134,9 +133,7 @@ class Study:
         known = {settings.metric: settings.direction, **(directions or {})}
         return write_journal_table(path, records, directions=known, about=about)
 
-    def summary(
-        self, table: str | Path | SearchProblem | None = None, metric: str | None = None, **options: Any
-    ) -> StudyReport:
+    def summary(self, table: Source | None = None, metric: str | None = None, **options: Any) -> StudyReport:
         """Return a report of the study as it is now; parameters and errors are those of `StudyReport.of`."""
         from .report import StudyReport
 
@@ -170,7 +167,9 @@ class Study:
                 trials = self.trials()
                 found = candidates(trials)
                 waiting = next((candidate for candidate in found if candidate.waits), None)
-                spent = budget is not None and budget.is_spent(found, trials, self.settings.cost_metric)
+                spent = budget is not None and budget.is_spent(
+                    found, trials, self.settings.cost_metric, len(self.settings.seeds)
+                )
                 if waiting is None and spent:
                     return None
                 with suppress(ClaimTakenError):  # by a worker that did not wait for its turn
@@ -230,21 +229,28 @@ class Study:
 
     def _bury(self, number: int) -> None:
         stored = self.storage.stored(number)
-        record = stored.user_attrs.get("record")
+        records = stored_records(stored.user_attrs)
         if CLAIM not in stored.user_attrs:  # somebody else's, who may not give signs of life
             return
-        if record is not None:
-            state, value, _ = self._verdict(TrainingRecord.from_dict(record))
-            self.storage.end(number, state, value, {})
+        if records:
+            verdict = judge(records, self.settings.metric)
+            self.storage.end(number, verdict.state, verdict.value, {})
             return
         self.storage.end(number, "FAIL", None, {"status": LOST, "message": "its worker was not heard of any more"})
 
     # ---- telling ------------------------------------------------------------------------------------------------
 
-    def request(self, trial: Trial) -> TrainingRequest:
-        """Return the training that a trial stands for."""
+    def requests(self, trial: Trial) -> list[TrainingRequest]:
+        """Return the trainings that a trial stands for, one a seed."""
         settings = self.settings
-        return TrainingRequest(trial.architecture, settings.task, settings.recipe, settings.fidelity, settings.seed)
+        return [
+            TrainingRequest(trial.architecture, settings.task, settings.recipe, settings.fidelity, seed)
+            for seed in settings.seeds
+        ]
+
+    def request(self, trial: Trial) -> TrainingRequest:
+        """Return the training that a trial stands for; of several seeds, that of the first."""
+        return self.requests(trial)[0]
 
     def beat(self, trial: Trial) -> None:
         """Give a sign of life, due every `heartbeat` seconds as long as a trial runs."""
@@ -261,34 +267,37 @@ class Study:
         self.storage.report(trial.id, values, patience=patience)
         return self._pruner is not None and self.storage.prunes(self.optuna_study, self._pruner, trial.id, patience)
 
-    def tell(self, trial: Trial, record: TrainingRecord) -> bool:
+    def tell(self, trial: Trial, records: TrainingRecord | Sequence[TrainingRecord]) -> bool:
         """Store what became of a trial, and return whether it was still this worker's to tell.
 
-        A training whose process was killed counts as lost, and is trained once more. One that ended without the metric
-        has failed.
+        With several seeds the mean of those that ended well counts. A training whose process was killed counts as lost,
+        and is trained once more. One that ended without the metric has failed.
+
+        Parameters
+        ----------
+        trial : Trial
+        records : TrainingRecord or sequence of it
+            One a seed.
 
         Raises
         ------
         StorageUnavailableError
             If the storage does not answer for too long.
         """
-        state, value, message = self._verdict(record)
-        status = LOST if record.status is Status.KILLED else str(record.status)
-        if state == "FAIL" and record.status in (Status.FINISHED, Status.STOPPED):
-            status = str(Status.FAILED)
-        attributes: dict[str, Any] = {"status": status, "message": record.message or message}
-        if np.isfinite(record.seconds):
-            attributes["seconds"] = record.seconds
-        for name in ("parameters", "flops", "peak_memory"):
-            if getattr(record, name):
-                attributes[name] = getattr(record, name)
-        if status != LOST:
-            attributes["record"] = record.to_dict()
-        curve = record.curves.get(self.settings.metric, ())
+        told = [records] if isinstance(records, TrainingRecord) else list(records)
+        metric = self.settings.metric
+        verdict = judge(told, metric)
+        attributes, state, value = attributes_of(told, verdict), verdict.state, verdict.value
+        if any(record.status is Status.KILLED for record in told):
+            message = next(record.message for record in told if record.status is Status.KILLED)
+            kept: dict[str, Any] = {
+                name: attributes[name] for name in ("seconds", "parameters", "flops") if name in attributes
+            }
+            attributes, state, value = {**kept, "status": LOST, "message": message}, "FAIL", None
         try:
             with self.storage.locked(self.name):
-                new = {epoch: value for epoch, value in enumerate(curve, start=1) if epoch not in trial.epochs}
-                self.storage.report(trial.id, {epoch: value for epoch, value in new.items() if np.isfinite(value)})
+                curve = mean_curve(told, metric)
+                self.storage.report(trial.id, {epoch: v for epoch, v in curve.items() if epoch not in trial.epochs})
                 self.storage.end(trial.id, state, value, attributes, trial.about.get("token"))
         except TrialClosedError:
             return False
@@ -299,28 +308,15 @@ class Study:
         with suppress(TrialClosedError):
             self.storage.end(trial.id, "FAIL", None, {"status": INTERRUPTED, "message": reason})
 
-    def lacks_metric(self, record: TrainingRecord) -> bool:
-        """Return whether a training ended well and has learning curves, but none of the metric."""
-        return record.status is Status.FINISHED and self.settings.metric not in record.curves
+    def lacks_metric(self, records: Sequence[TrainingRecord]) -> bool:
+        """Return whether trainings ended well and have learning curves, but none of the metric."""
+        ended = [record for record in records if record.status is Status.FINISHED]
+        return bool(ended) and all(self.settings.metric not in record.curves for record in ended)
 
-    def failure(self, record: TrainingRecord) -> str | None:
-        """Return why a training counts as failed, None if it does not."""
-        state, _, message = self._verdict(record)
-        return (message or str(record.status)) if state == "FAIL" else None
-
-    def _verdict(self, record: TrainingRecord) -> tuple[str, float | None, str]:
-        """Return Optuna's state, the value and a message for a record."""
-        metric = self.settings.metric
-        if record.status not in (Status.FINISHED, Status.STOPPED):
-            return "FAIL", None, record.message
-        if metric not in record.curves:
-            return "FAIL", None, f"the training has no curve {metric!r}, it has {', '.join(record.curves) or 'none'}"
-        if record.status is Status.STOPPED:
-            return "PRUNED", None, record.message
-        value = record.final(metric)
-        if not np.isfinite(value):
-            return "FAIL", None, f"{metric} is {value} at the end"
-        return "COMPLETE", value, ""
+    def failure(self, records: Sequence[TrainingRecord]) -> str | None:
+        """Return why a trial counts as failed, None if it does not."""
+        verdict = judge(records, self.settings.metric)
+        return (verdict.message or str(verdict.record.status)) if verdict.state == "FAIL" else None
 
     # ---- running ------------------------------------------------------------------------------------------------
 
@@ -336,7 +332,7 @@ class Study:
         max_failures: int = 10,
         wait: bool = True,
         on_begin: Callable[[Trial], None] | None = None,
-        on_end: Callable[[Trial, TrainingRecord], None] | None = None,
+        on_end: Callable[[Trial, list[TrainingRecord]], None] | None = None,
         notify: Callable[[str], None] | None = None,
     ) -> list[Trial]:
         """Train until the budget is spent, as one of any number of workers, and return the trials that this one ended.
@@ -352,20 +348,21 @@ class Study:
         executor : Executor, optional
             Where trainings run, as many at once as it has workers; by default in this process. It is not closed.
         timeout : float, optional
-            Seconds for one training; a longer one has failed.
+            Seconds for one training; a longer one has failed. Several seeds have as many times that together.
         max_failures : int
-            Give up after so many trainings of this worker failed in a row.
+            Give up after so many architectures of this worker failed in a row.
         wait : bool
             After the last training of its own, wait for the trials of other workers, to take over what they lose.
         on_begin, on_end : callable, optional
-            Called with each trial, and when it has ended also with its record.
+            Called with each trial, and when it has ended also with its records, one a seed.
         notify : callable, optional
             Called with a sentence about what is unusual; by default it becomes a warning.
 
         Raises
         ------
         InvalidDataError
-            If no budget is known, or a number is out of range.
+            If no budget is known, a number is out of range, the budget does not reach for the seeds of one
+            architecture, or there is a pruner and the trainer does not train them at once.
         ExhaustedSpaceError
             If the searcher has nothing to propose though the study has no trial.
         TrainingsFailError

@@ -14,6 +14,7 @@ from ..searchers import History
 from ..searchers.history import Status as Told
 from ..spaces import Architecture, Architectures, SearchSpace
 from ..trainers import TrainingRecord
+from .verdict import stored_records
 
 if TYPE_CHECKING:
     from optuna.distributions import CategoricalDistribution
@@ -37,7 +38,7 @@ class Trial:
         `"running"`, `"finished"`, `"pruned"` (stopped early), `"failed"`, or, to be trained again, `"lost"` (its worker
         died) and `"interrupted"` (its worker was asked to end).
     value : float, optional
-        The metric of a finished training; None for any other.
+        The metric of a finished training, or its mean over seeds; None for any other.
     epochs : dict of int to float
         The metric by epoch, as far as the training got.
     root : int
@@ -45,8 +46,9 @@ class Trial:
     attempt : int
         0 for the first.
     about : dict
-        Whatever else is stored: `worker`, `status`, `message`, `seconds`, `known` (trainings finished when it was
-        picked), `forecast_mean`, `forecast_std`, `acquisition`, `contributions` (what its genes add to the forecast),
+        Whatever else is stored: `worker`, `status`, `message`, `seconds`, `seed_values` and `spread` where there are
+        several seeds, `known` (trainings finished when it was picked), `forecast_mean`, `forecast_std`, `acquisition`,
+        `contributions` (what its genes add to the forecast),
         `neighbors` (numbers of the most similar trainings) ...
     id : int
         Of the storage.
@@ -64,9 +66,18 @@ class Trial:
 
     @property
     def record(self) -> TrainingRecord | None:
-        """The record of the training, None if it has none (yet)."""
-        stored = self.about.get("record")
-        return None if stored is None else TrainingRecord.from_dict(stored)
+        """The record of the training (of the first of several seeds), None if it has none (yet)."""
+        return next(iter(self.records), None)
+
+    @property
+    def records(self) -> list[TrainingRecord]:
+        """The records of the trainings, one a seed; none if it has none (yet)."""
+        return stored_records(self.about)
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation of the metric between the seeds, None if there are not two."""
+        return self.about.get("spread")
 
 
 @dataclass(frozen=True)
@@ -232,8 +243,8 @@ def cost_of(trials: Sequence[Trial], metric: str | None) -> float:
         if metric is None:
             total += _finite(trial.about.get("seconds"))
         else:
-            curve = (trial.about.get("record") or {}).get("curves", {}).get(metric) or [None]
-            total += _finite(curve[-1])
+            for record in trial.about.get("records") or [trial.about.get("record") or {}]:
+                total += _finite((record.get("curves", {}).get(metric) or [None])[-1])
     return total
 
 

@@ -13,7 +13,21 @@ import typer
 
 from .._version import __version__
 from ..errors import ArchcastError
-from .commands import benchmark, compare, encode, explain, forecast, listing, model, search, space, study, table, train
+from .commands import (
+    benchmark,
+    compare,
+    curves,
+    encode,
+    explain,
+    forecast,
+    listing,
+    model,
+    search,
+    space,
+    study,
+    table,
+    train,
+)
 
 app = typer.Typer(
     name="archcast",
@@ -32,6 +46,7 @@ app.command("fit")(model.fit)
 app.command("predict")(model.predict)
 app.command("explain")(explain.explain)
 app.command("compare")(compare.compare)
+app.command("curves")(curves.curves)
 app.command("benchmark")(benchmark.benchmark)
 app.command("train")(train.train)
 app.command("proxies")(train.proxies)

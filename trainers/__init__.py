@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .executors import Executor, InProcess, Outcome
 from .external import CallableTrainer, ShellTrainer
-from .journal import Journal
+from .journal import BAD_LUCK, Journal
 from .process_pool import ProcessPool
 from .ray_executor import RayExecutor
 from .recipe import Recipe
@@ -15,6 +15,7 @@ from .tasks import Task, make_task, register_task, task_from_arrays, task_from_d
 from .torch_trainer import TorchTrainer, train
 
 __all__ = [
+    "BAD_LUCK",
     "CallableTrainer",
     "Executor",
     "Fidelity",

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 FORMAT = "archcast journal"
 VERSION = 1
 
+BAD_LUCK = (Status.KILLED, Status.OUT_OF_MEMORY, Status.TIMEOUT, Status.FAILED)
+"""Ends that another attempt may not meet. One that diverged usually does so again."""
+
 
 class _Keyed(Protocol):
     @property
@@ -70,6 +73,7 @@ class Journal:
         self.mode = mode
         self.repaired = 0
         self._records: dict[str, TrainingRecord] = {}
+        self._attempts: dict[str, int] = {}
         self._unfinished: dict[str, dict[str, list[float]]] = {}
         self._end = 0
         self._count = 0
@@ -128,7 +132,13 @@ class Journal:
             key: {name: list(values) for name, values in curves.items()} for key, curves in self._unfinished.items()
         }
 
-    def missing(self, requests: Iterable[K], *, retry: Iterable[Status | str] = (Status.KILLED,)) -> list[K]:
+    def attempts(self, key: str) -> int:
+        """Return how many records of the training with this key were ever written."""
+        return self._attempts.get(key, 0)
+
+    def missing(
+        self, requests: Iterable[K], *, retry: Iterable[Status | str] = (Status.KILLED,), attempts: int | None = None
+    ) -> list[K]:
         """Return the requests that remain to be done, each once, in their order.
 
         Parameters
@@ -136,13 +146,23 @@ class Journal:
         requests : iterable
             Anything with a `key`.
         retry : iterable of Status
-            Trainings that ended so are to be done again.
+            Trainings whose last record ended so are to be done again.
+        attempts : int, optional
+            But not those that have so many records already.
+
+        Raises
+        ------
+        InvalidDataError
+            If `attempts` is not an integer of at least 1.
         """
+        if attempts is not None and (isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1):
+            raise InvalidDataError(f"attempts must be an integer of at least 1, got {attempts!r}")
         again = {Status(status) for status in retry} - {Status.FINISHED}
         wanted: dict[str, K] = {}
         for request in requests:
             record = self._records.get(request.key)
-            if record is None or record.status in again:
+            spent = attempts is not None and self.attempts(request.key) >= attempts
+            if record is None or (record.status in again and not spent):
                 wanted.setdefault(request.key, request)
         return list(wanted.values())
 
@@ -295,6 +315,7 @@ class Journal:
 
     def _note(self, key: str, record: TrainingRecord) -> None:
         self._records[key] = record
+        self._attempts[key] = self.attempts(key) + 1
         self._unfinished.pop(key, None)
 
     def _note_epoch(self, key: str, epoch: int, metrics: Mapping[str, float]) -> None:

@@ -40,6 +40,7 @@ def stream(
     *,
     timeout: float | None = None,
     retry: Iterable[Status | str] = (Status.KILLED,),
+    attempts: int | None = None,
     on_epoch: OnEpoch | None = None,
     record_epochs: bool = False,
 ) -> Iterator[TrainingRecord]:
@@ -63,7 +64,10 @@ def stream(
     timeout : float, optional
         Seconds for one training.
     retry : iterable of Status
-        Trainings that the journal has with such an end are done again, by default those that were killed.
+        Trainings that the journal has with such an end are done again, by default those that were killed; `BAD_LUCK`
+        are all ends that another attempt may not meet.
+    attempts : int, optional
+        Trainings with so many records in the journal are not done again.
     on_epoch : callable, optional
         `on_epoch(request, epoch, metrics)` is called as learning curves grow, and may answer `"stop"`.
     record_epochs : bool
@@ -79,9 +83,9 @@ def stream(
     JournalError
         If the journal cannot be written; nothing that it acknowledged is lost.
     InvalidDataError
-        If the trainer cannot be sent to the executor, or the timeout is not positive.
+        If the trainer cannot be sent to the executor, the timeout is not positive, or `attempts` is not at least 1.
     """
-    todo = _distinct(requests) if journal is None else journal.missing(requests, retry=retry)
+    todo = _distinct(requests) if journal is None else journal.missing(requests, retry=retry, attempts=attempts)
     place = executor if executor is not None else InProcess()
     curves: dict[str, dict[str, list[float]]] = {}
     pending: dict[int, list[TrainingRequest]] = {}

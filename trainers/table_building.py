@@ -5,9 +5,10 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,8 @@ def build_table(
     *,
     parts: Sequence[int] | None = None,
     rows: NDArray[np.intp] | None = None,
+    retry: Iterable[Status | str] = (Status.KILLED,),
+    attempts: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> Table:
     """Train what the journal lacks, score the proxies, and write the table.
@@ -57,6 +60,8 @@ def build_table(
         Which parts of the plan; by default all.
     rows : int array, optional
         Which architectures; by default all.
+    retry, attempts
+        Which trainings of the journal are done again, as `stream` takes them.
     on_progress : callable, optional
 
     Raises
@@ -74,7 +79,7 @@ def build_table(
     if len(outside):
         raise InvalidDataError(f"table {plan.name!r} has rows 0..{len(plan.architectures) - 1}, got {outside[0]}")
     place = executor if executor is not None else InProcess()
-    for _ in train_parts(plan, journal, place, wanted, chosen, on_progress):
+    for _ in train_parts(plan, journal, place, wanted, chosen, retry=retry, attempts=attempts, on_progress=on_progress):
         pass
     scores = score_plan(plan, journal.path, place, chosen) if plan.proxies else {}
     return write_plan(plan, target, journal, scores)
@@ -86,15 +91,19 @@ def train_parts(
     executor: Executor,
     parts: Sequence[int],
     rows: NDArray[np.intp],
+    *,
+    retry: Iterable[Status | str] = (Status.KILLED,),
+    attempts: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> Iterator[TrainingRecord]:
     """Yield the records of trainings that the journal lacked, part after part."""
     requests = {part: plan.requests(rows, [part]) for part in parts}
     total = sum(map(len, requests.values()))
-    done = total - sum(len(journal.missing(wanted)) for wanted in requests.values())
+    again: dict[str, Any] = {"retry": tuple(retry), "attempts": attempts}
+    done = total - sum(len(journal.missing(wanted, **again)) for wanted in requests.values())
     trainer = plan.trainer()
     for wanted in requests.values():
-        for record in stream(wanted, trainer, executor, journal):
+        for record in stream(wanted, trainer, executor, journal, **again):
             done += 1
             if on_progress is not None:
                 on_progress(done, total)

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from .base import Kernel, Product, Sum
+from .columns import OnColumns, WeightedDot
+from .coregionalisation import Coregionalised
 from .similarity import Linear, Tanimoto
 from .stationary import Hamming, Stationary
 
-__all__ = ["Hamming", "Kernel", "Linear", "Product", "Stationary", "Sum", "Tanimoto"]
+__all__ = [
+    "Coregionalised",
+    "Hamming",
+    "Kernel",
+    "Linear",
+    "OnColumns",
+    "Product",
+    "Stationary",
+    "Sum",
+    "Tanimoto",
+    "WeightedDot",
+]

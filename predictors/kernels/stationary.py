@@ -123,8 +123,9 @@ class Stationary(Kernel):
         # The mean squared difference of two rows is twice the variance; columns that never vary have no say.
         spread = 2 * X.var(axis=0)
         self._chosen = np.flatnonzero((spread > 0) & ((groups == self.only) if self.only is not None else True))
+        self._groups = groups[self._chosen]
         labels: NDArray[Any] = {
-            "group": groups[self._chosen],
+            "group": self._groups,
             "column": np.arange(len(self._chosen)),
             "one": np.zeros(len(self._chosen), dtype=np.intp),
         }[self.weights]
@@ -135,6 +136,11 @@ class Stationary(Kernel):
         mean, std = self.lengthscale_prior
         self.prior_mean = np.r_[self.scale_prior[0], np.full(count, -2 * mean - np.log(max(count, 1)))]
         self.prior_std = np.r_[self.scale_prior[1], np.full(count, 2 * std)]
+
+    @property
+    def weighted_groups(self) -> list[int]:
+        """The groups of columns that have a weight of their own, in the order of the weights; with one per group."""
+        return np.unique(self._groups).tolist()  # type: ignore[no-any-return]
 
     def _scaled(self, theta: Matrix, A: Matrix) -> Matrix:
         scaled: Matrix = A[:, self._chosen] * (self._factors * np.exp(0.5 * theta[1:])[self._weight_of])

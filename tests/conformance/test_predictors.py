@@ -28,6 +28,7 @@ QUICK = {
     "random_forest_ij": {"n_estimators": 30},
     "gradient_boosting": {"n_estimators": 40, "n_members": 2, "learning_rate": 0.2},
     "xgboost": {"n_estimators": 40, "n_members": 2, "learning_rate": 0.2},
+    "auto": {"candidates": ("gp", "ridge")},
     "xgboost_quantile": {"n_estimators": 40, "n_members": 2, "learning_rate": 0.2},
     "gin": {"width": 16, "depth": 2, "n_members": 3, "steps": 60, "pretrain": False},
     "graph_transformer": {"width": 16, "depth": 2, "n_members": 3, "steps": 60, "pretrain": False},

@@ -22,6 +22,7 @@ QUICK = {
     "brp": {"initial": 6, "round": 5, "pool": 100},
     "hybrid": {"initial": 6, "population": 8, "children": 30},
     "nsga2": {"population": 6},
+    "smac": {"initial": 6, "retrain": 3, "challengers": 50, "climbs": 2},
     "ehvi": {"initial": 6, "pool": 60},
     "parego": {"initial": 6, "pool": 60},
     **{name: {"initial": 6} for name in ("umda", "pbil", "tree_eda", "tpe")},

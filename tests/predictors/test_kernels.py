@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from archcast.errors import InvalidDataError
-from archcast.predictors.kernels import Hamming, Linear, Stationary, Tanimoto
+from archcast.predictors.kernels import Coregionalised, Hamming, Linear, OnColumns, Stationary, Tanimoto, WeightedDot
 from archcast.predictors.marginal_likelihood import NoisePrior, Posterior, cholesky, fit_parameters
 from scipy.spatial.distance import cdist
 from scipy.stats import multivariate_normal
@@ -19,6 +19,8 @@ KERNELS = {
     "hamming": Hamming,
     "sum": lambda: Stationary("rbf") + Tanimoto() + Linear(),
     "product": lambda: Stationary("matern32") * Tanimoto() * Hamming(),
+    "on columns": lambda: OnColumns(Stationary("rbf"), [0, 2, 3]) + OnColumns(WeightedDot(), [1, 5]),
+    "coregionalised": lambda: Coregionalised(Stationary("matern32"), 4),
     "sum of products": lambda: Stationary("matern32", only=0) * Tanimoto() + Hamming(),
 }
 
@@ -161,3 +163,37 @@ def test_cholesky_recovers_with_jitter_and_gives_up_clearly():
     assert cholesky(np.eye(3))[1] == 0
     with pytest.raises(InvalidDataError, match="3 observations is not positive definite"):
         cholesky(-np.eye(3))
+
+
+def test_coregionalised_tasks_multiply_the_kernel(rows):
+    X, groups = rows
+    kernel, plain = Coregionalised(Stationary("rbf"), 4), Stationary("rbf")
+    kernel.setup(X, groups)
+    plain.setup(X[:, :-1], groups[:-1])
+    theta, task = draw(kernel), X[:, -1].astype(int)
+    B = np.outer(theta[:4], theta[:4]) + np.diag(np.exp(theta[4:8]))
+    expected = B[task][:, task] * plain.covariance(theta[8:], X[:, :-1], X[:, :-1])
+    np.testing.assert_allclose(kernel.covariance(theta, X, X), expected)
+    np.testing.assert_allclose(kernel.matrix(theta), B)
+
+
+def test_noise_of_several_levels(rows):
+    X, groups = rows
+    kernel = Stationary("matern32")
+    kernel.setup(X, groups)
+    z, levels = np.sin(X.sum(axis=1)), np.arange(len(X)) % 2
+    priors = [NoisePrior(), NoisePrior(mean=-1.0, std=2.0)]
+    posterior = Posterior(kernel, X, z, priors, levels)
+    theta = np.r_[draw(kernel, 4), -2.0, -0.5]
+    noise = np.exp(theta[-2:])[levels] + priors[0].floor
+    K = kernel.covariance(theta[:-2], X, X) + np.diag(noise)
+    standing = (theta - posterior.prior_mean) / posterior.prior_std
+    expected = -multivariate_normal(np.zeros(len(X)), K).logpdf(z) - 0.5 * len(X) * np.log(2 * np.pi)
+    value, gradient = posterior(theta)
+    np.testing.assert_allclose(value, expected + 0.5 * standing @ standing)
+    for k in range(len(theta)):
+        step = 1e-5 * (np.arange(len(theta)) == k)
+        numeric = (posterior(theta + step)[0] - posterior(theta - step)[0]) / 2e-5
+        np.testing.assert_allclose(gradient[k], numeric, rtol=1e-4, atol=1e-6)
+    found = fit_parameters(kernel, X, z, priors, restarts=0, subset=300, seed=0, levels=levels)
+    assert len(found) == kernel.n_parameters + 2

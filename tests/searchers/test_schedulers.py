@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from archcast import CurveHistory, get_space, make_scheduler
 from archcast.errors import InvalidDataError, UnknownNameError
-from archcast.searchers.curve_model import forecast_final, typical_distance
 from archcast.searchers.halving import hyperband_brackets
 from archcast.searchers.lifting import lifted
 from archcast.searchers.random_search import RandomSearch
@@ -208,30 +207,6 @@ def power(final, change, exponent, epochs, noise=0.0, seed=0):
     return final + change * (times**-exponent - 1) + wiggle
 
 
-def test_forecasts_of_power_laws():
-    epochs = range(1, 31)
-    batch = np.stack([power(90 + k, -(3 + k), 0.5, epochs, noise=0.05, seed=k) for k in range(6)])
-    for seen, tolerance in ((5, 3.0), (12, 1.0), (25, 0.3)):
-        mean, std = forecast_final(epochs[:seen], batch[:, :seen], 30, scale=5.0)
-        assert np.abs(mean - batch[:, -1]).max() < tolerance
-        assert (np.abs(mean - batch[:, -1]) < 4 * std).all()
-    early, late = (forecast_final(epochs[:seen], batch[:, :seen], 30, 5.0)[1] for seen in (4, 20))
-    assert (late < early).all()
-    # A flat curve stays; the unit of the metric does not matter.
-    mean, std = forecast_final(epochs[:9], np.full((1, 9), 70.0), 30, 5.0)
-    assert mean[0] == pytest.approx(70, abs=0.01)
-    assert std[0] < 1
-    mean, std = forecast_final(epochs[:9], batch[:, :9], 30, 5.0)
-    scaled = forecast_final(epochs[:9], 1000 * batch[:, :9] - 7, 30, 5000.0)
-    np.testing.assert_allclose(scaled, [1000 * mean - 7, 1000 * std], rtol=1e-6)
-
-
-def test_typical_distance_is_not_moved_by_a_diverged_training():
-    assert typical_distance(np.random.default_rng(0).normal(0, 2, 4000)) == pytest.approx(2, rel=0.05)
-    assert typical_distance(np.array([1.0, 2, 3, 4, 1e9])) < 2
-    assert typical_distance(np.ones(5)) == 0
-
-
 def test_forecast_stopping_gives_up_the_hopeless_and_not_the_late():
     epochs = tuple(range(1, 21))
     finished = [power(80 + k, -4, 0.5, epochs, noise=0.1, seed=k) for k in range(6)]
@@ -250,6 +225,10 @@ def test_forecast_stopping_gives_up_the_hopeless_and_not_the_late():
     assert not stops(hopeless, min_epochs=10)
     assert not stops(hopeless, p=0.0)
     assert stops(promising, p=1.0)
+    assert stops(hopeless, extrapolator="last")
+    assert not stops(promising, extrapolator="parametric")
+    with pytest.raises(UnknownNameError, match="unknown extrapolator 'magic'"):
+        stops(hopeless, extrapolator="magic")
 
 
 # ---- what searchers are told --------------------------------------------------------------------------------------

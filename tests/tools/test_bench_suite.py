@@ -1,7 +1,7 @@
 """The benchmark suite, at sizes that take no time: what it reports, and that the peers give the same answers."""
 
 import pytest
-from archcast.tools.bench_parts import canonical, encode, network, neural, surrogate, table, train
+from archcast.tools.bench_parts import canonical, encode, network, neural, replay, search, surrogate, table, train
 from archcast.tools.bench_parts.measurement import Measurement
 
 
@@ -69,3 +69,18 @@ def test_trainings_at_once_are_those_one_after_another():
     assert float(together.note.split()[-1]) < 1e-3
     assert here.limit == pool.limit == 0.005
     assert workers.peer == "one worker" and "plain matrix products" in workers.note
+
+
+def test_asks_are_timed_beside_those_of_the_peers():
+    lines = list(search.measure(observations=(12,), tables=["mnist1d_nasbench201"], observed=12))
+    assert [line.size for line in lines] == [15625, 15625, 6466, 6466]
+    assert [line.peer for line in lines] == ["tpe", "smac"] * 2
+    assert all(line.seconds > 0 and line.peer_seconds > 0 and "the slowest" in line.note for line in lines)
+    assert all(line.limit is None for line in lines)  # the bar is for 200 trainings
+
+
+def test_replays_are_timed_as_a_whole():
+    (line,) = replay.measure(seeds=2, budget=8, processes=1)
+    assert line.size == 16
+    assert line.limit is None
+    assert "1 processes" in line.note

@@ -36,6 +36,19 @@ def test_json_is_one_object_a_run_and_nothing_else():
         assert record["queries_to_target"] is None or record["regret"][record["queries_to_target"] - 1] <= 0.05
 
 
+def test_sources_warm_start_the_searchers_that_take_them():
+    usual = ["--table", "nasbench_nlp", "--metric", "wikitext2/test_loss", "--budget", "4", "--seeds", "1", "--json"]
+    result = run(*usual, "--searcher", "bo_transfer", "--source", "nasbench_nlp:wikitext2/valid_loss")
+    assert result.exit_code == 0
+    losses = load_table("nasbench_nlp").values("wikitext2/test_loss")
+    first = json.loads(result.stdout)["rows"][0]
+    assert losses[first] < np.nanquantile(losses, 0.1)
+    for searcher, more in (("bo", []), ("bo_transfer", ["--scheduler", "asha"])):
+        refused = run(*usual, "--searcher", searcher, *more, "--source", "nasbench_nlp:wikitext2/valid_loss")
+        assert isinstance(refused.exception, InvalidDataError)
+        assert ("learns from sources, such as bo_transfer" if not more else "no --scheduler") in str(refused.exception)
+
+
 def test_a_table_for_people_with_two_tables():
     proteins = "nasbench_graph_proteins:proteins/test_roc_auc"
     arguments = ["--searcher", "random", "--searcher", "bo", "--budget", "12", "--seeds", "0,1,5"]

@@ -71,6 +71,43 @@ def test_arguments_file_and_standard_input_agree(cli, model, tmp_path):
     assert sorted(record["rank"] for record in expected) == list(range(1, 9))
 
 
+def test_probabilities_and_novelty_join_where_they_are_asked_for(cli, refused, model):
+    asked = ("--versus", CELLS[0], "--in-top", "2", "--novelty", "--json")
+    records = json.loads(cli("predict", model, *CELLS, *asked)[1])
+    assert records[0]["p_better"] == pytest.approx(0.5)
+    assert sum(record["p_in_top"] for record in records) == pytest.approx(2)
+    assert max(records, key=lambda r: r["p_in_top"])["rank"] <= 2
+    assert all(record["unlike_training"] == (record["novelty_p"] <= 0.05) for record in records)
+    lower = json.loads(cli("predict", model, *CELLS, *asked, "--direction", "lower")[1])
+    assert [r["p_better"] for r in lower] == pytest.approx([1 - r["p_better"] for r in records])
+    assert "p_better" not in json.loads(cli("predict", model, CELLS[0], "--json")[1])[0]
+    refused("k must be a whole number in 1..1, got 2", "predict", model, CELLS[0], "--in-top", "2")
+
+
+def test_fit_tells_what_a_predictor_chose(cli, trainings, tmp_path):
+    data = trainings([0.1, 0.9, 0.5, 0.2, 0.8, 0.4, 0.3, 0.6])
+    usual = (
+        "fit",
+        "--data",
+        data,
+        "--space",
+        "nasbench201",
+        "--metric",
+        "loss",
+        "-p",
+        "auto",
+        "-o",
+        tmp_path / "m",
+        "--direction",
+        "lower",
+    )
+    out = cli(*usual)[1]
+    assert "gp@semantic" in out
+    assert "not tried" in out
+    chosen = json.loads(cli(*usual, "--json")[1])["chosen"]
+    assert [record["weight"] for record in chosen] == [1.0, 0.0, 1.0]
+
+
 def test_a_model_that_knows_no_metric_takes_the_direction(cli, model):
     high = json.loads(cli("predict", model, *CELLS, "--json")[1])
     low = json.loads(cli("predict", model, *CELLS, "--json", "--direction", "lower")[1])
@@ -120,3 +157,25 @@ def test_bad_models_and_architectures(refused, model, tmp_path):
     refused("argument", "predict", model, "8:16:24:64:40")
     refused("either --all or architectures", "predict", model, CELLS[0], "--all")
     refused("got none", "predict", model)
+
+
+def test_fit_learns_from_sources_too(cli, tmp_path, trainings):
+    data, first, second = trainings([0.5, 0.7, 0.2, 0.9, 0.4, 0.6, 0.1, 0.8]), tmp_path / "a", tmp_path / "b"
+    more = ["--direction", "lower", "-p", "gp_transfer@adjacency"]
+    usual = ["fit", "--data", data, "--space", "nasbench201", "--metric", "loss", *more]
+    table = "nasbench201:imagenet16/valid_accuracy@12"
+    assert cli(*usual, "-o", first, "--source", table)[0] == 0
+    loaded = archcast.load_predictor(first)
+    assert loaded.metadata_["sources"] == [table]
+    values = archcast.load_table("nasbench201").values("imagenet16/valid_accuracy", epoch=12)
+    np.testing.assert_array_equal(loaded.sources[0].y, -values)  # the target is a loss
+    assert cli(*usual, "-o", second, "--source", first)[0] == 0  # a fitted predictor is a source as well
+    assert np.isfinite(archcast.load_predictor(second).predict(loaded.space_.sample(5, seed=0))).all()
+
+
+def test_fit_refuses_sources_that_nobody_takes(refused, tmp_path, trainings):
+    arguments = fit_data(trainings([0.5, 0.7, 0.2, 0.9, 0.4, 0.6, 0.1, 0.8]), tmp_path / "m", "--direction", "lower")
+    refused(
+        "expected a predictor that learns from sources", *arguments, "--source", "nasbench201:cifar10/test_accuracy"
+    )
+    assert not (tmp_path / "m").exists()

@@ -58,6 +58,17 @@ def test_seeds_may_be_listed():
     assert [json.loads(line)["seed"] for line in lines] == [7]
 
 
+def test_sources_go_to_the_predictors_that_take_them():
+    arguments = ["-p", "ridge@adjacency", "-p", "gp_transfer@adjacency", "--n", "10", "--seeds", "1", "--json"]
+    source = "nasbench201:cifar10/valid_accuracy@12"
+    alone, with_source = (
+        [json.loads(line) for line in run(*arguments, *more).stdout.splitlines()] for more in ([], ["--source", source])
+    )
+    assert [record["sources"] for record in alone + with_source] == ["", "", source, source]
+    assert with_source[0]["kendall_tau"] == alone[0]["kendall_tau"]
+    assert with_source[1]["kendall_tau"] > alone[1]["kendall_tau"] + 0.1
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -67,6 +78,14 @@ def test_seeds_may_be_listed():
         (["--predictor", "oracle"], UnknownNameError, "unknown predictor 'oracle'"),
         (["--metric", "cifar10/taste"], UnknownNameError, "no metric 'cifar10/taste'"),
         (["--n", "15624"], InvalidDataError, "n must leave 2 architectures to test on, got 15624 of 15625"),
+        (["--source", "nasbench201"], InvalidDataError, "must read TABLE:METRIC[@EPOCH] or be the file of a predictor"),
+        (["--source", "nasbench201:cifar100/test_accuracy@x"], InvalidDataError, "a source must name an integer epoch"),
+        (["--source", "nasbench201:cifar7/test_accuracy"], UnknownNameError, "no metric 'cifar7/test_accuracy'"),
+        (
+            ["--source", "nasbench201:cifar100/test_accuracy@12"],
+            InvalidDataError,
+            "expected a predictor that learns from sources, such as gp_transfer",
+        ),
         (["--output", "runs.xlsx"], InvalidDataError, "got 'runs.xlsx'"),
         (["--output", "/nowhere/runs.csv"], ArchcastError, "there is no folder /nowhere"),
         (["--plot", "/dev/null/x"], ArchcastError, "cannot make the folder /dev/null/x"),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import archcast as ac
 import pytest
@@ -94,6 +95,25 @@ def test_studies_are_listed_shown_resumed_exported_and_plotted(cli, given, tmp_p
     assert all((tmp_path / line).read_bytes().startswith(b"\x89PNG") for line in out.splitlines())
 
 
+def test_seeds_are_trained_for_each_architecture_and_shown(cli, given):
+    given[-1] = given[-1].replace("train.py", "seeded.py")
+    seeded = Path("train.py").read_text().replace("score * epoch / 2", "score * epoch / 2 + wanted['seed'] / 1000")
+    Path("seeded.py").write_text(seeded.replace("if genes[0] == 0", "if False"))
+    code, out, err = cli("search", *given, "--seeds", "0,2", "-n", "5", "--json")
+    assert (code, err) == (0, "")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert len(records) == 2
+    for record in records:
+        low, high = record["seed_values"].values()
+        assert high - low == pytest.approx(0.002)
+        assert record["value"] == pytest.approx((low + high) / 2)
+        assert record["spread"] == pytest.approx(0.002 / 2**0.5)
+    code, out, _ = cli("search", *given, "-n", "6")
+    assert code == 0
+    assert "± 0.0014" in out.splitlines()[0]
+    assert "± 0.0014" in out.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -105,6 +125,7 @@ def test_studies_are_listed_shown_resumed_exported_and_plotted(cli, given, tmp_p
         (["--recipe", "[1]"], "--recipe must be a JSON object"),
         (["--recipe", "{"], "--recipe is not valid JSON"),
         (["--pruner", "mean"], "unknown pruner 'mean'"),
+        (["--seeds", "0,1"], "has seeds [0], and was opened with [0, 1]"),
         (["--trainings", "0"], "the budget of trainings must be an integer of at least 1, got 0"),
         (["--timeout", "-1"], "a timeout must be a positive number of seconds"),
         (["--report", "report.pdf"], "expected a file name ending in .html or .md or .json"),

@@ -99,6 +99,46 @@ def test_failed_trainings_stand_beside_the_others(cli):
     assert len(seen()) == 4
 
 
+def test_retry_trains_again_what_failed_so_often(cli, folder, refused):
+    given = [*CELLS[:2], *OWN, "--seeds", "0,7", "--set", "fails=7", "--json"]
+    assert cli("train", *given)[0] == 3
+    assert len(seen()) == 4
+    assert cli("train", *given) == (
+        3,
+        "",
+        "trainings.journal: has 4 of 4 trainings\narchcast: 2 of 4 trainings did not finish\n",
+    )
+    code, out, _ = cli("train", "--resume", "--retry", "--json")
+    assert code == 3
+    assert [(record["architecture"], record["seed"], record["status"]) for record in records(out)] == [
+        (cell, 7, "failed") for cell in CELLS[:2]
+    ]
+    assert cli("train", "--resume", "--retry", "--attempts", "2", "--json")[1] == ""  # both are there already
+    program = (folder / "train.py").read_text()
+    (folder / "train.py").write_text(program.replace('sys.exit("no room")', "pass"))
+    code, out, err = cli("train", "--resume", "--retry", "--json")
+    assert (code, err) == (0, "trainings.journal: has 2 of 4 trainings\n")
+    assert [record["status"] for record in records(out)] == ["finished"] * 2
+    assert cli("train", "--resume", "--retry", "--json")[:2] == (0, "")
+    assert len(seen()) == 8
+    refused("--attempts is for --retry or --retry-diverged, got 2", "train", *given, "--attempts", "2")
+    refused("--retry goes with --journal", "forecast", *OWN, "--retry")
+
+
+def test_what_diverged_is_trained_again_only_if_asked(cli, folder):
+    program = (
+        (folder / "train.py")
+        .read_text()
+        .replace('sys.exit("no room")', 'print(json.dumps({"epoch": 1, "loss": float("nan")})); sys.exit()')
+    )
+    (folder / "train.py").write_text(program)
+    given = [CELLS[0], *OWN, "--set", "fails=0", "--json"]
+    assert records(cli("train", *given)[1])[0]["status"] == "diverged"
+    assert cli("train", *given, "--retry")[1] == ""
+    assert records(cli("train", *given, "--retry-diverged")[1])[0]["status"] == "diverged"
+    assert len(seen()) == 2
+
+
 def test_a_function_trains_in_workers(cli):
     code, out, _ = cli(
         "train", CELLS[0], "-s", "nasbench201", "--function", "trainer_functions:train_quickly", "--json"

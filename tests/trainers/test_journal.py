@@ -14,7 +14,7 @@ import archcast as ac
 import numpy as np
 import pytest
 from archcast.errors import InvalidDataError, JournalError
-from archcast.trainers import Fidelity, Status
+from archcast.trainers import BAD_LUCK, Fidelity, Status
 from archcast.trainers.journal import Journal
 from archcast.trainers.requests import TrainingRequest, requests_for
 
@@ -102,6 +102,25 @@ def test_missing_is_what_was_not_done_and_what_is_to_be_retried(path):
         assert journal.missing(requests, retry=["failed", "diverged", "finished"]) == requests[2:]
         other = TrainingRequest(requests[0].architecture, "toy", {"lr": 0.1}, Fidelity(epochs=3), 0)
         assert journal.missing([other]) == [other]
+
+
+def test_attempts_are_counted_and_end_the_retries(path):
+    requests = [TrainingRequest(ARCHITECTURES[n], "toy", {"lr": 0.1}) for n in range(4)]
+    ends = (Status.OUT_OF_MEMORY, Status.TIMEOUT, Status.DIVERGED, Status.FINISHED)
+    with Journal(path) as journal:
+        for number, end in enumerate(ends):
+            journal.append(make_record(number, status=end))
+        journal.append(make_record(0, status=Status.FAILED))
+    with Journal(path, "read") as journal:  # counted again when read
+        assert [journal.attempts(request.key) for request in requests] == [2, 1, 1, 1]
+        assert journal.attempts("?") == 0
+        assert journal.missing(requests) == []
+        assert journal.missing(requests, retry=BAD_LUCK) == requests[:2]
+        assert journal.missing(requests, retry=BAD_LUCK, attempts=2) == requests[1:2]
+        assert journal.missing(requests, retry=[*BAD_LUCK, "diverged"], attempts=3) == requests[:3]
+        for wrong in (0, 1.5, True):
+            with pytest.raises(InvalidDataError, match="attempts must be an integer of at least 1"):
+                journal.missing(requests, attempts=wrong)
 
 
 def test_epochs_of_an_unfinished_training_are_kept(path):

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from ...errors import InvalidDataError
-from .inputs import JsonOption
+from .inputs import JsonOption, SourceOption
 from .runs import CacheOption, JobsOption, OutputOption, PlotOption, execute, require_output, seed_list
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ...evaluation import SearchComparison, SearchProblem
+    from ...evaluation import SearchComparison
+    from ...evaluation.problems import Problem
 
-P = TypeVar("P", bound="SearchProblem")
+P = TypeVar("P", bound="Problem")
 
 
 def benchmark(
@@ -26,8 +27,8 @@ def benchmark(
         typer.Option(
             "--table",
             "-t",
-            help="A shipped table or the path of an .h5 file, repeatable; TABLE:METRIC[@EPOCH] gives it a metric of "
-            "its own.",
+            help="A shipped table, or the path of an .h5 file or of a .surrogate, repeatable; TABLE:METRIC[@EPOCH] "
+            "gives it a metric of its own.",
         ),
     ],
     metric: Annotated[
@@ -63,6 +64,7 @@ def benchmark(
             "for several objectives or constraints.",
         ),
     ] = None,
+    source: SourceOption = None,
     scheduler: Annotated[
         list[str] | None,
         typer.Option(
@@ -120,18 +122,25 @@ def benchmark(
         archcast benchmark -t accel_nasbench --objective imagenet/top1 --objective a100/throughput
         --constraint 'model/parameters<=6' --searcher ehvi --searcher nsga2 --searcher tpe --budget 100 --seeds 20
 
+        archcast benchmark -t nasbench_graph_cora:cora/test_accuracy --searcher bo --searcher bo_transfer
+        --source nasbench_graph_citeseer:citeseer/test_accuracy --budget 50
+
         archcast benchmark -t nasbench_nlp -m wikitext2/test_loss --searcher bo --workers 4 --budget 60
 
         archcast benchmark -t nasbench_nlp -m wikitext2/valid_loss --scheduler asha --scheduler bohb --searcher bo
         --min-epochs 3 --eta 3 --budget 20 --workers 4
     """
-    from ...evaluation import FidelityPlan, FidelityProblem, SearchPlan, SearchProblem
+    from ...evaluation import FidelityPlan, FidelityProblem, SearchPlan
+    from ...evaluation.problems import as_problem
+    from ...evaluation.sources import read_sources, searchers_with_sources
 
     require_output(output)
     plan: SearchPlan
     if scheduler:
         if objective or constraint or reference:
             raise InvalidDataError("--scheduler searches for one metric, expected no --objective and no --constraint")
+        if source:
+            raise InvalidDataError("--source is for searchers that train fully, expected no --scheduler beside it")
         if batch != 1:
             raise InvalidDataError(f"--batch must be 1 with --scheduler, which decides one by one, got {batch}")
         plan = FidelityPlan(
@@ -150,7 +159,7 @@ def benchmark(
         for option, given in (("--min-epochs", min_epochs), ("--eta", eta), ("--no-resume", None if resume else False)):
             if given is not None:
                 raise InvalidDataError(f"{option} is for multi-fidelity search: expected --scheduler beside it")
-        problems: list[SearchProblem]
+        problems: list[Problem]
         if objective or constraint or reference:
             if select_metric is not None:
                 raise InvalidDataError("--select-metric goes with one metric, expected none beside objectives")
@@ -159,11 +168,12 @@ def benchmark(
             problems = [_pareto_problem(text, metric, epoch, aims, constraint or [], start) for text in table]
             usual = ["ehvi", "parego", "random"]
         else:
-            problems = [_problem(SearchProblem.of, text, metric, epoch, select_metric) for text in table]
+            problems = [_problem(as_problem, text, metric, epoch, select_metric) for text in table]
             usual = ["auto", "regularized_evolution", "random"]
+        sources = read_sources(source or [], higher_is_better=True)
         plan = SearchPlan(
             problems,
-            searchers=searcher or usual,
+            searchers=searchers_with_sources(searcher or usual, sources) if sources else searcher or usual,
             budget=150 if budget is None else budget,
             seeds=seed_list(seeds),
             batch=batch,
@@ -185,15 +195,16 @@ def benchmark(
 def _problem(of: Callable[..., P], text: str, metric: str | None, epoch: int | None, select: str | None) -> P:
     """Return the problem of one `--table`."""
     from ...evaluation.arguments import metric_at_epoch
+    from ...evaluation.surrogate_file import is_surrogate
 
     table, own = _table(text)
     if own is not None:
         metric, epoch = metric_at_epoch("--table", own)
-    if metric is None:
+    if metric is None and not is_surrogate(table):
         raise InvalidDataError(f"expected --metric, or --table {text}:METRIC[@EPOCH], to say what to search for")
     selected, at = (None, None) if select is None else metric_at_epoch("--select-metric", select)
     if selected is not None and "/" not in selected:
-        selected = f"{metric.partition('/')[0]}/{selected}"
+        selected = f"{(metric or '').partition('/')[0]}/{selected}"
     return of(table, metric, epoch=epoch, select_metric=selected, select_epoch=at)
 
 
@@ -204,7 +215,7 @@ def _pareto_problem(
     objectives: list[str],
     constraints: list[str],
     reference: dict[str, float],
-) -> SearchProblem:
+) -> Problem:
     """Return the problem of one `--table` with objectives, or with constraints on its only metric."""
     from ...evaluation import ParetoProblem
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .inputs import JsonOption
+from .inputs import JsonOption, SourceOption
 from .runs import CacheOption, JobsOption, OutputOption, PlotOption, execute, integers, require_output, seed_list
 
 if TYPE_CHECKING:
@@ -36,8 +36,11 @@ def compare(
     ] = None,
     info: Annotated[
         list[str] | None,
-        typer.Option(help="metric[@epoch] that is known of every architecture and helps to forecast, repeatable."),
+        typer.Option(
+            help="metric[@epoch] or curve metric@first:last, known of every architecture, that helps; repeatable."
+        ),
     ] = None,
+    source: SourceOption = None,
     avoid_twins: Annotated[
         bool, typer.Option("--avoid-twins", help="No isomorphic twins of training architectures among the test ones.")
     ] = False,
@@ -60,6 +63,9 @@ def compare(
 
         archcast compare --table mine.h5 --metric mnist/accuracy -p gp -p random_forest --n 50 --jobs -1 --json
 
+        archcast compare -t nasbench201 -m cifar10/test_accuracy -p gp -p gp_transfer -p rgpe --n 10,20,40
+        --source nasbench201:cifar100/test_accuracy@12 --source nasbench201:imagenet16/test_accuracy@12
+
         archcast compare --table nasbench201 --metric cifar10/test_accuracy -p gp --output runs.csv --plot pictures
     """
     from ...evaluation import ComparisonPlan
@@ -77,6 +83,7 @@ def compare(
         test_epoch=test_epoch,
         n_test=n_test,
         info=info or [],
+        sources=source or [],
     )
     execute(
         plan,

@@ -14,6 +14,7 @@ from .inputs import JsonOption, SeedOption, SpaceOption, get_space
 from .outputs import plain, print_json, require_suffix, require_writable
 from .trainings import (
     UNFINISHED,
+    AttemptsOption,
     CellsOption,
     CommandOption,
     DeviceOption,
@@ -24,6 +25,8 @@ from .trainings import (
     RecipeChanges,
     RecipeOption,
     ResolutionOption,
+    RetryDivergedOption,
+    RetryOption,
     SeedsOption,
     ShareOption,
     TaskOption,
@@ -35,6 +38,7 @@ from .trainings import (
     executor_of,
     fidelity_of,
     refuse_impossible,
+    retries,
     seeds_of,
     training_of,
 )
@@ -75,6 +79,9 @@ def forecast(
     cells: CellsOption = None,
     seeds: SeedsOption = "1",
     journal: JournalOption = None,
+    retry: RetryOption = False,
+    retry_diverged: RetryDivergedOption = False,
+    attempts: AttemptsOption = None,
     workers: WorkersOption = 1,
     ray: RayOption = None,
     device: DeviceOption = "auto",
@@ -112,6 +119,9 @@ def forecast(
             require_writable(path)
     if direction not in (None, "higher", "lower"):
         raise InvalidDataError(f"--direction must be higher or lower, got {direction!r}")
+    again = retries(retry, retry_diverged, attempts)
+    if again and journal is None:
+        raise InvalidDataError("--retry goes with --journal, which holds what is to be tried again")
     chosen = get_space(space)
     truth = None if table is None else _truth(table, chosen)
     training = training_of(
@@ -139,7 +149,7 @@ def forecast(
         Journal(journal) if journal is not None else nullcontext() as book,
         executor_of(training.trainer, workers if workers > 1 else None, ray) as executor,
     ):
-        report = loop.run(executor, book, timeout=timeout, on_trained=None if json else _say)
+        report = loop.run(executor, book, timeout=timeout, on_trained=None if json else _say, **again)
     _deliver(report, None if truth is None else _standing(report, truth), output, plot, json)
     if report.best is None:
         raise typer.Exit(UNFINISHED)

@@ -29,6 +29,15 @@ ArchitectureFile = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option(help="Seeds everything random.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")]
+SourceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        metavar="TABLE:METRIC[@EPOCH]",
+        help="A history to learn from besides, or the file of a fitted predictor, repeatable; for gp_transfer, "
+        "gp_multitask and rgpe, and for searchers with these as surrogate, such as bo_transfer.",
+    ),
+]
 SpaceOption = Annotated[str, typer.Option("--space", "-s", help="A registered search space, or a JSON space spec.")]
 
 

@@ -14,6 +14,7 @@ _ROOMS = {
     "spaces": ("...spaces", "SPACES"),
     "encoders": ("...encoders", "ENCODERS"),
     "predictors": ("...predictors", "PREDICTORS"),
+    "extrapolators": ("...predictors.curves", "EXTRAPOLATORS"),
     "searchers": ("...searchers", "SEARCHERS"),
     "schedulers": ("...searchers", "SCHEDULERS"),
     "tables": ("...benchmarks_data", "TABLES"),

@@ -47,7 +47,9 @@ TaskOption = Annotated[
 ]
 TrainingsOption = Annotated[
     int | None,
-    typer.Option("--trainings", "-n", help="Budget: architectures in the whole study, failed ones included."),
+    typer.Option(
+        "--trainings", "-n", help="Budget: trainings in the whole study, failed ones and every seed included."
+    ),
 ]
 SecondsOption = Annotated[
     float | None, typer.Option(help="Budget: seconds from now on, after which no training is begun.")
@@ -155,7 +157,7 @@ def train(
     with _interruptible(), _progress(study, trainings) as show:
         seen: list[Trial] = []
 
-        def on_end(trial: Trial, record: TrainingRecord) -> None:
+        def on_end(trial: Trial, records: list[TrainingRecord]) -> None:
             seen.append(trial)
             now = next(candidate for candidate in study.candidates() if candidate.first.number == trial.root)
             show(_json_line(now.last) if json else _line(now.last))
@@ -188,12 +190,12 @@ def _print_end(study: Study, trained: int) -> None:
     print(f"study {study.name!r}: {counts or 'no training yet'}; {trained} of them trained by this command")
     best = study.best()
     if best is not None:
-        print(f"best {study.settings.metric}: {best.value:.6g}  {best.architecture}")
+        print(f"best {study.settings.metric}: {_value(best)}  {best.architecture}")
 
 
 def _line(trial: Trial) -> str:
     about = trial.about
-    outcome = f"{trial.value:.6g}" if trial.value is not None else trial.state
+    outcome = _value(trial) if trial.value is not None else trial.state
     if trial.value is None and about.get("message"):
         outcome += f" ({about['message']})"
     mean, std = about.get("forecast_mean"), about.get("forecast_std")
@@ -202,8 +204,24 @@ def _line(trial: Trial) -> str:
     return f"#{trial.number}  {outcome}{forecast}{seconds}  {trial.architecture}"
 
 
+def _value(trial: Trial) -> str:
+    """Return the outcome of a finished trial, with the spread between its seeds if there are several."""
+    return f"{trial.value:.6g}" + ("" if trial.spread is None else f" ± {trial.spread:.2g}")
+
+
 def _json_line(trial: Trial) -> str:
-    kept = ("forecast_mean", "forecast_std", "acquisition", "neighbors", "known", "seconds", "parameters", "flops")
+    kept = (
+        "spread",
+        "seed_values",
+        "forecast_mean",
+        "forecast_std",
+        "acquisition",
+        "neighbors",
+        "known",
+        "seconds",
+        "parameters",
+        "flops",
+    )
     record = {
         "number": trial.number,
         "architecture": str(trial.architecture),
@@ -244,7 +262,7 @@ def _progress(study: Study, trainings: int | None) -> Iterator[Callable[..., Non
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("searching", total=trainings)
+        task = bar.add_task("searching", total=None if trainings is None else trainings // len(study.settings.seeds))
 
         def show(line: str, *, error: bool = False) -> None:
             if not bar.disable:

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import ArchcastError, InvalidDataError
-from .inputs import ArchitectureArguments, ArchitectureFile, JsonOption, SeedOption, read_architectures
+from .inputs import ArchitectureArguments, ArchitectureFile, JsonOption, SeedOption, SourceOption, read_architectures
 from .outputs import Format, print_json, print_records, require_writable
 from .progress import working
 
 if TYPE_CHECKING:
     from ...benchmarks_data import Table
+    from ...predictors import Predictor
+    from ...spaces import Architectures
+
+
+UNLIKE = 0.05
+"""Architectures with at most this p-value of novelty are marked as unlike the training set."""
 
 
 class Direction(StrEnum):
@@ -46,24 +52,30 @@ def fit(
     n: Annotated[
         int | None, typer.Option("--n", "-n", min=2, help="Train on n random rows; on all that are known if left out.")
     ] = None,
+    source: SourceOption = None,
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Fit a surrogate to a benchmark table, or to your own trainings, and write it to a file.
 
-    A file given by --data has a column (or key) 'architecture' and one for each metric; docs/tables.md describes it.
+    Predictors that choose, such as auto, say what they chose and why. A file given by --data has a column (or key)
+    'architecture' and one for each metric; docs/tables.md describes it.
 
     Examples:
 
         archcast fit --table nasbench201 --metric cifar10/test_accuracy --epoch 200 --n 156 --output forecaster.archcast
 
         archcast fit --data mine.csv --space nasbench201 --metric accuracy --direction higher -o mine.archcast
+
+        archcast fit --data mine.csv --space nasbench201 --metric accuracy --direction higher -o mine.archcast
+        --predictor gp_transfer --source nasbench201:cifar10/test_accuracy@200
     """
     import time
 
     import numpy as np
 
     from ...benchmarks_data import load_table
+    from ...evaluation.sources import give_sources, read_sources
     from ...predictors import make_predictor
 
     surrogate = make_predictor(predictor, seed=seed)
@@ -73,35 +85,42 @@ def fit(
     if table is not None and (space is not None or direction is not None):
         raise InvalidDataError("--space and --direction describe --data, a table knows its own")
     with TemporaryDirectory(prefix="archcast-") as folder:
-        source = load_table(table) if table is not None else _import(data, space, metric, direction, Path(folder))
+        data_table = load_table(table) if table is not None else _import(data, space, metric, direction, Path(folder))
         if data is not None and "/" not in metric:
             metric = f"{data.name.partition('.')[0]}/{metric}"
-        values = source.values(metric, epoch=epoch)
-        described = source.metrics[metric]
+        values = data_table.values(metric, epoch=epoch)
+        described = data_table.metrics[metric]
+        sources = read_sources(source or [], higher_is_better=described.higher_is_better)
+        give_sources([surrogate], sources)
         known = np.flatnonzero(np.isfinite(values))
         if n is not None and n > len(known):
             raise InvalidDataError(f"expected --n of at most {len(known)}, the rows where {metric} is known, got {n}")
         rows = known if n is None else np.sort(np.random.default_rng(seed).permutation(known)[:n])
         started = time.perf_counter()
         with working(f"fitting {predictor} to {len(rows):,} architectures"):
-            surrogate.fit(source.architectures[rows], values[rows])
+            surrogate.fit(data_table.architectures[rows], values[rows])
         seconds = time.perf_counter() - started
     at = epoch if epoch is not None else described.epochs[-1] if len(described.epochs) else None
     surrogate.metadata_ = {
-        "table": source.name if table is not None else str(data),
+        "table": data_table.name if table is not None else str(data),
         "metric": metric,
         "epoch": None if at is None else int(at),
         "unit": described.unit,
         "direction": described.direction,
     }
+    if sources:
+        surrogate.metadata_["sources"] = [found.name for found in sources]
     try:
         surrogate.save(output)
     except OSError as error:
         raise ArchcastError(f"cannot write {output}: {error.strerror or error}") from None
+    chosen = surrogate.report_
     record = {"model": str(output), "predictor": predictor, "n": len(rows), "seconds": round(seconds, 3)}
     if json:
-        print_json({**record, **surrogate.metadata_})
+        print_json({**record, **surrogate.metadata_, **({"chosen": chosen} if chosen else {})})
     else:
+        if chosen:
+            print_records(chosen, Format.table)
         print(f"{output}: {predictor} fitted to {metric} of {len(rows)} architectures in {seconds:.2f} s")
 
 
@@ -129,12 +148,25 @@ def predict(
         Direction | None, typer.Option(help="Which forecasts rank first, where the model does not know its metric.")
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only the best so many, best first.")] = None,
+    versus: Annotated[
+        str | None, typer.Option(help="An architecture; adds p_better, the probability that each beats it.")
+    ] = None,
+    in_top: Annotated[
+        int | None,
+        typer.Option(min=1, help="Adds p_in_top, the probability to be among the best so many of those given."),
+    ] = None,
+    novelty: Annotated[
+        bool, typer.Option("--novelty", help="Adds how usual each is among the training architectures, a p-value.")
+    ] = False,
+    seed: SeedOption = 0,
     form: Annotated[Format, typer.Option("--format", help="How the forecasts are printed.")] = Format.table,
     json: JsonOption = False,
 ) -> None:
     """Forecast architectures: mean, standard deviation, 90 % interval and rank, in the units of the metric.
 
     Rank 1 is the best of the given ones: the model knows whether higher or lower values of its metric are better.
+    Probabilities are those of one training of each. Architectures with a p-value of novelty of at most 0.05 are marked
+    as unlike the training set: their forecasts are guesses from afar.
 
     Examples:
 
@@ -159,6 +191,7 @@ def predict(
     with working(f"forecasting intervals of {len(batch):,} architectures"):
         low, high = surrogate.predict_quantiles(batch, [0.05, 0.95]).T
     better = _direction(surrogate.metadata_, direction)
+    extra = _extra_columns(surrogate, batch, better is Direction.HIGHER, versus, in_top, novelty, seed)
     order = np.argsort(mean if better is Direction.LOWER else -mean, kind="stable")
     rank = np.empty(len(batch), dtype=int)
     rank[order] = np.arange(1, len(batch) + 1)
@@ -171,6 +204,7 @@ def predict(
             "low": low[i],
             "high": high[i],
             "rank": rank[i],
+            **{name: values[i] for name, values in extra.items()},
         }
         for i, text in zip(chosen, batch[chosen].strings(), strict=True)
     ]
@@ -178,6 +212,32 @@ def predict(
     if form is Format.table and "metric" in surrogate.metadata_:
         print(headline(surrogate.metadata_))
     print_records(records, form)
+
+
+def _extra_columns(
+    surrogate: Predictor,
+    batch: Architectures,
+    higher: bool,
+    versus: str | None,
+    in_top: int | None,
+    novelty: bool,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the columns that were asked for, one value an architecture."""
+    from ...predictors import probability_better, top_k_probability
+
+    columns: dict[str, Any] = {}
+    if versus is not None or in_top is not None:
+        forecast = surrogate.predict_latent(batch)
+    if versus is not None:
+        opponent = surrogate.predict_latent(read_architectures(batch.space, [versus], None))
+        columns["p_better"] = probability_better(*forecast, *opponent, higher_is_better=higher)[:, 0]
+    if in_top is not None:
+        columns["p_in_top"] = top_k_probability(*forecast, in_top, higher_is_better=higher, seed=seed)
+    if novelty:
+        columns["novelty_p"] = surrogate.predict_novelty(batch)
+        columns["unlike_training"] = columns["novelty_p"] <= UNLIKE
+    return columns
 
 
 def _direction(metadata: dict[str, Any], said: Direction | None) -> Direction:

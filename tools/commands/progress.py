@@ -8,21 +8,23 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def working(message: str) -> Iterator[None]:
+def working(message: str) -> Iterator[Callable[[str], None]]:
     """Show a spinner with `message` while the block runs, where standard error is a terminal; else nothing.
+
+    Gives a function that changes the message.
 
     Standard output is never written to, so that what a program reads from it is the same with and without a terminal.
     """
     if not sys.stderr.isatty():
-        yield
+        yield lambda text: None
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        progress.add_task(message, total=None)
-        yield
+        task = progress.add_task(message, total=None)
+        yield lambda text: progress.update(task, description=text)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from .live import (
     train,
     trainer_of,
 )
-from .trainings import named_values
+from .trainings import named_values, seeds_of
 
 
 def search(
@@ -75,6 +75,13 @@ def search(
     ] = None,
     patience: PatienceOption = 300.0,
     seed: Annotated[int | None, typer.Option(help="Seeds the searcher and the trainings; 0 if new.")] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="Trainings of each architecture, whose mean counts; or their seeds, joined by commas ('7,' is seed "
+            "7); one, of --seed, if new."
+        ),
+    ] = None,
     report: ReportOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -91,6 +98,9 @@ def search(
 
         archcast search --study signals --space nasbench201 --metric valid/accuracy --task mnist1d --epochs 10
         --recipe '{"channels": 16, "stages": 1, "cells": 1}' --seconds 3600
+
+        archcast search --study pairs --space nasbench201 --metric valid/accuracy --task mnist1d --seeds 2
+        --trainings 60
 
         archcast search --study cells --storage postgresql://me@server/studies --space nasbench201 --metric valid/loss
         --command './train.sh' --trainings 200 --workers 4 --pruner median --report cells.html
@@ -115,6 +125,7 @@ def search(
         recipe=settings,
         fidelity=None if epochs is None else Fidelity(epochs=epochs),
         seed=seed,
+        seeds=None if seeds is None else seeds_of(seeds),
         pruner=pruner_spec(pruner, named_values("--pruner-option", pruner_option)),
         cost_metric=cost_metric,
         heartbeat=heartbeat,

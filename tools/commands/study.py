@@ -32,7 +32,7 @@ from .outputs import Format, print_json, print_records, require_suffix, require_
 from .trainings import named_values
 
 if TYPE_CHECKING:
-    from ...evaluation import SearchProblem
+    from ...evaluation.problems import Problem
     from ...studies import Study
 
 app = typer.Typer(help="List, show, resume, export and plot live studies.", no_args_is_help=True)
@@ -248,7 +248,7 @@ def _open(name: str, storage: str) -> Study:
     return open_study(name, storage, notify=notify)
 
 
-def _problem(text: str | None) -> SearchProblem | None:
+def _problem(text: str | None) -> Problem | None:
     """Return what `TABLE:METRIC[@EPOCH]` stands for.
 
     Raises
@@ -258,13 +258,13 @@ def _problem(text: str | None) -> SearchProblem | None:
     """
     if text is None:
         return None
-    from ...evaluation import SearchProblem
+    from ...evaluation.problems import as_problem
 
     table, colon, rest = text.rpartition(":")
     metric, at, epoch = rest.partition("@")
     if not colon or "/" not in metric or (at and not epoch.isdecimal()):
         raise InvalidDataError(f"expected --table TABLE:METRIC[@EPOCH], got {text!r}")
-    return SearchProblem.of(table, metric, epoch=int(epoch) if at else None)
+    return as_problem(table, metric, epoch=int(epoch) if at else None)
 
 
 def _records(study: Study) -> str:

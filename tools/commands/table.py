@@ -11,13 +11,20 @@ from ...errors import InvalidDataError
 from .inputs import ArchitectureArguments, ArchitectureFile, JsonOption, read_architectures
 from .outputs import Format, print_json, print_records, require_suffix, require_writable
 from .progress import counting, working
+from .surrogate import describe, surrogate
+from .surrogate import query as query_surrogate
+from .trainings import AttemptsOption, RetryDivergedOption, RetryOption, retries
 
 DISAGREES = 3
 """Exit status where trainings that were done again differ from those of the table."""
 
 app = typer.Typer(help="List, describe, query, import, export and make benchmark tables.", no_args_is_help=True)
 
-TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="A shipped table, or the path of an .h5 file.")]
+app.command("surrogate")(surrogate)
+
+TableArgument = Annotated[
+    str, typer.Argument(metavar="TABLE", help="A shipped table, or the path of an .h5 or .surrogate.")
+]
 
 
 @app.command("list")
@@ -46,7 +53,11 @@ def info(table: TableArgument, json: JsonOption = False) -> None:
         archcast table info nasbench201
     """
     from ...benchmarks_data import load_table
+    from ...evaluation.surrogate_file import is_surrogate, load_surrogate_table
 
+    if is_surrogate(table):
+        describe(load_surrogate_table(table), table, json)
+        return
     source = load_table(table)
     with working(f"summarising {len(source):,} architectures"):
         summary = source.summary().to_dict()
@@ -92,7 +103,12 @@ def query(
         --metric cifar10/test_accuracy --epoch 200
     """
     from ...benchmarks_data import load_table
+    from ...evaluation.surrogate_file import is_surrogate
 
+    if is_surrogate(table):
+        shown = Format.json if json else form
+        query_surrogate(table, lambda space: read_architectures(space, architectures, file), metric, epoch, seed, shown)
+        return
     source = load_table(table)
     batch = read_architectures(source.space, architectures, file)
     rows = source.rows(batch, by="canonical" if twins else "genotype")
@@ -194,6 +210,9 @@ def build(
     first: Annotated[
         int | None, typer.Option("--first", min=1, help="Only so many architectures, which are a random sample.")
     ] = None,
+    retry: RetryOption = False,
+    retry_diverged: RetryDivergedOption = False,
+    attempts: AttemptsOption = None,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Trainings at once.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
     json: JsonOption = False,
@@ -221,7 +240,8 @@ def build(
         raise InvalidDataError("expected either TARGET, to make the table, or --sample, to check it")
     if sample is None and table is not None:
         raise InvalidDataError(f"--table names what --sample checks, got {table!r} without --sample")
-    for name, value in (("--journal", journal), ("--part", part), ("--first", first)):
+    again = retries(retry, retry_diverged, attempts)
+    for name, value in (("--journal", journal), ("--part", part), ("--first", first), ("--retry", again)):
         if sample is not None and value:
             raise InvalidDataError(f"{name} is for making a table, and does not go with --sample")
     if sample is not None:
@@ -244,7 +264,7 @@ def build(
             known = records_of(made, load_table(begin))
             book.append(*(record for record in known if record.key not in book))
         rows = made.order()[:first]
-        result = build_table(made, target, book, pool, parts=part, rows=rows, on_progress=count)
+        result = build_table(made, target, book, pool, parts=part, rows=rows, on_progress=count, **again)
     if json:
         print_json({"table": str(target), "architectures": len(result), "metrics": list(result.metrics)})
     else:

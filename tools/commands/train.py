@@ -17,6 +17,7 @@ from .inputs import ArchitectureArguments, ArchitectureFile, JsonOption, get_spa
 from .outputs import plain, print_table, require_suffix, require_writable
 from .trainings import (
     UNFINISHED,
+    AttemptsOption,
     CellsOption,
     CommandOption,
     DeviceOption,
@@ -26,6 +27,8 @@ from .trainings import (
     RecipeChanges,
     RecipeOption,
     ResolutionOption,
+    RetryDivergedOption,
+    RetryOption,
     SeedsOption,
     ShareOption,
     TaskOption,
@@ -37,6 +40,7 @@ from .trainings import (
     executor_of,
     fidelity_of,
     refuse_impossible,
+    retries,
     seeds_of,
     training_of,
 )
@@ -83,6 +87,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what the journal was begun for; needs no other option.")
     ] = False,
+    retry: RetryOption = False,
+    retry_diverged: RetryDivergedOption = False,
+    attempts: AttemptsOption = None,
     workers: WorkersOption = 1,
     ray: RayOption = None,
     device: DeviceOption = "auto",
@@ -95,15 +102,18 @@ def train(
     """Train architectures, and record every training in a journal that survives whatever happens.
 
     A training that diverges, fails, or exceeds time or memory is recorded as that, and the others go on; the exit
-    status is then 3. After Ctrl-C or a crash, the same command or --resume goes on with what is missing; trainings that
-    take long go on after the last epoch that they left in JOURNAL.checkpoints. On signals the
-    seeds of an architecture are trained at once. With --json one object a training is printed as soon as it has ended.
+    status is then 3, and --retry trains it again. After Ctrl-C or a crash, the same command or --resume goes on with
+    what is missing; trainings that take long go on after the last epoch that they left in JOURNAL.checkpoints. On
+    signals the seeds of an architecture are trained at once. With --json one object a training is printed as soon as it
+    has ended.
 
     Examples:
 
         archcast space sample nasbench201 --n 10 | archcast train - --space nasbench201 --task mnist1d --seeds 4
 
         archcast train --resume --journal trainings.journal --workers 2
+
+        archcast train --resume --retry --timeout 7200
 
         archcast train -f cells.txt -s nasbench201 --task mine.npz --set epochs=20 --data-share 0.25 -o mine.h5
 
@@ -116,6 +126,7 @@ def train(
     if output is not None:
         require_suffix(output, (".h5", ".hdf5"))
         require_writable(output)
+    again = retries(retry, retry_diverged, attempts)
     remembered = journal.with_name(journal.name + ".request.json")
     if resume:
         _refuse_more(
@@ -163,14 +174,14 @@ def train(
     with Journal(journal) as book:
         if not resume:
             _remember(remembered, asked)
-        missing = book.missing(requests)
+        missing = book.missing(requests, **again)
         if len(missing) < len(requests):
             print(f"{journal}: has {len(requests) - len(missing)} of {len(requests)} trainings", file=sys.stderr)
         with (
             _progress(len(requests), len(requests) - len(missing)) as show,
             executor_of(trainer, workers if workers > 1 else None, ray) as executor,
         ):
-            for record in stream(requests, trainer, executor, book, timeout=timeout, on_epoch=show.epoch):
+            for record in stream(requests, trainer, executor, book, timeout=timeout, on_epoch=show.epoch, **again):
                 show.record(record)
                 if json:
                     print(json_module.dumps(plain(record.to_dict()), ensure_ascii=False, allow_nan=False), flush=True)

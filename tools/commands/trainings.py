@@ -68,8 +68,22 @@ RayOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 TimeoutOption = Annotated[float | None, typer.Option(help="Seconds for one training; a longer one has failed.")]
+RetryOption = Annotated[
+    bool,
+    typer.Option(
+        "--retry", help="Train again what the journal has as failed, out of memory, over time or killed; not diverged."
+    ),
+]
+RetryDivergedOption = Annotated[bool, typer.Option("--retry-diverged", help="Train again also what diverged.")]
+AttemptsOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="With --retry: no training is begun that the journal has so many records of; 3."),
+]
 UNFINISHED = 3
 """Exit status where trainings did not finish."""
+
+ATTEMPTS = 3
+"""How often a training is tried in all, unless it is said."""
 
 JournalOption = Annotated[
     Path | None,
@@ -242,6 +256,24 @@ def seeds_of(text: str) -> list[int]:
     if not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
         raise InvalidDataError(f"--seeds must be a number of trainings, or distinct seeds from 0 on, got {text!r}")
     return seeds
+
+
+def retries(retry: bool, diverged: bool, attempts: int | None) -> dict[str, Any]:
+    """Return which trainings of a journal are done again, as `stream` takes it; only those killed by default.
+
+    Raises
+    ------
+    InvalidDataError
+        If a number of attempts is given, and nothing is to be tried again.
+    """
+    from ...trainers import BAD_LUCK, Status
+
+    if not retry and not diverged:
+        if attempts is not None:
+            raise InvalidDataError(f"--attempts is for --retry or --retry-diverged, got {attempts} without")
+        return {}
+    ends = (*(BAD_LUCK if retry else (Status.KILLED,)), *((Status.DIVERGED,) if diverged else ()))
+    return {"retry": ends, "attempts": ATTEMPTS if attempts is None else attempts}
 
 
 def executor_of(trainer: Trainer, workers: int | None, ray: str | None) -> Executor:

@@ -1,0 +1,112 @@
+"""Reading sources for transfer: metrics of tables and saved predictors, and who takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..benchmarks_data import load_table
+from ..errors import InvalidDataError
+from ..predictors import PREDICTORS, Predictor, Source, load_predictor
+from ..predictors.sources import as_sources
+from ..searchers import Searcher, make_searcher
+from ..searchers.surrogate import new_predictor
+from .arguments import metric_at_epoch
+
+
+def takes_sources(predictor: Predictor) -> bool:
+    """Return whether a predictor learns from sources."""
+    return "sources" in predictor.get_params(deep=False)
+
+
+def read_sources(given: Sequence[Any], *, higher_is_better: bool) -> tuple[Source, ...]:
+    """Return sources for a target of which higher values are better, or lower ones.
+
+    Parameters
+    ----------
+    given : sequence
+        `TABLE:METRIC[@EPOCH]`, where the last epoch is meant if none is named and rows without a value are left out;
+        the path of a saved predictor; or whatever `archcast.Source` stands for.
+    higher_is_better : bool
+        Metrics of the other direction change their sign.
+
+    Raises
+    ------
+    UnknownNameError
+        If a table or metric does not exist.
+    InvalidDataError
+        If an item is something else, or a saved predictor forecasts a metric of the other direction.
+    ModelFormatError
+        If a file is no saved predictor.
+    """
+    items = [given] if isinstance(given, (str, Source, Predictor)) else list(given)
+    return as_sources([_read(item, higher_is_better) if isinstance(item, str) else item for item in items])
+
+
+def _read(text: str, higher_is_better: bool) -> Source:
+    if Path(text).is_file():
+        predictor = load_predictor(text)
+        direction = predictor.metadata_.get("direction")
+        if direction is not None and (direction == "higher") != higher_is_better:
+            raise InvalidDataError(
+                f"source {text!r} forecasts a metric whose {direction} values are better, unlike the target's"
+            )
+        return Source(predictor=predictor, name=str(predictor.metadata_.get("metric", Path(text).stem)))
+    name, colon, rest = text.rpartition(":")
+    if not colon or "/" not in rest:
+        raise InvalidDataError(f"a source must read TABLE:METRIC[@EPOCH] or be the file of a predictor, got {text!r}")
+    metric, epoch = metric_at_epoch("a source", rest)
+    table = load_table(name)
+    values = np.asarray(table.values(metric, epoch=epoch), dtype=np.float64)
+    known = np.flatnonzero(np.isfinite(values))
+    if len(known) < 2:
+        raise InvalidDataError(f"source {text!r} has {len(known)} known values, expected at least 2")
+    sign = 1 if table.is_higher_better(metric) == higher_is_better else -1
+    return Source(table.architectures[known], sign * values[known], name=text)
+
+
+def give_sources(predictors: Iterable[Predictor], sources: tuple[Source, ...]) -> None:
+    """Set the sources of all predictors that take any and have none.
+
+    Raises
+    ------
+    InvalidDataError
+        If there are sources, and no predictor takes them.
+    """
+    takers = [predictor for predictor in predictors if takes_sources(predictor)]
+    if sources and not takers:
+        known = ("gp_transfer", "gp_multitask", "rgpe")
+        raise InvalidDataError(
+            f"expected a predictor that learns from sources, such as {', '.join(n for n in known if n in PREDICTORS)}"
+        )
+    for predictor in takers:
+        if not predictor.get_params(deep=False)["sources"]:
+            predictor.set_params(sources=sources)
+
+
+def searchers_with_sources(names: Sequence[str], sources: tuple[Source, ...]) -> list[tuple[str, Searcher]]:
+    """Return searchers by name whose surrogates, where these learn from sources, have them.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no searcher of a name.
+    InvalidDataError
+        If there are sources, and no searcher has a surrogate that takes them.
+    """
+    found = [(name, make_searcher(name)) for name in names]
+    given = False
+    for _, searcher in found:
+        surrogate = searcher.get_params(deep=False).get("predictor")
+        predictor = new_predictor(surrogate) if isinstance(surrogate, (str, Predictor)) else None
+        if predictor is not None and takes_sources(predictor):
+            searcher.set_params(predictor=predictor.set_params(sources=sources))
+            given = True
+    if sources and not given:
+        raise InvalidDataError(
+            f"expected a searcher that learns from sources, such as bo_transfer, got {', '.join(names)}"
+        )
+    return found

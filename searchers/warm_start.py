@@ -1,0 +1,64 @@
+"""The first trainings of a search whose surrogate has sources: half of them what the sources think best."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..predictors import Predictor
+from ..spaces import Architectures
+from .candidates import candidate_set, is_whole, random_new
+from .history import History
+from .moves import promising_pool
+from .surrogate import remembering
+
+_POOL = 1000
+
+
+def opening(predictor: Predictor, history: History, n: int, rng: np.random.Generator) -> Architectures:
+    """Return up to `n` new architectures to begin with: random ones, or every other one by what the sources say.
+
+    The best by the mean of the sources' standardised forecasts come at even numbers of trials; the random ones between
+    them tell the surrogate how far the sources can be trusted.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The surrogate, not fitted.
+    history : History
+    n : int
+    rng : numpy Generator
+    """
+    if not predictor.get_params(deep=False).get("sources"):
+        return random_new(history, n, rng)
+    found = history.architectures[:0]
+    for position in range(len(history), len(history) + n):
+        so_far = history.ask(found)
+        new = best_by_sources(predictor, so_far, rng) if position % 2 == 0 else random_new(so_far, 1, rng)
+        if not len(new):
+            break
+        found = Architectures.concatenate([found, new])
+    return found
+
+
+def best_by_sources(predictor: Predictor, history: History, rng: np.random.Generator) -> Architectures:
+    """Return the new architecture that the sources forecast highest, if there is any left."""
+    if is_whole(history):
+        candidates = candidate_set(history)
+        free = np.flatnonzero(candidates.unseen_classes(history))
+        if not len(free):
+            return history.architectures[:0]
+        scores = source_scores(predictor, candidates.representatives)[free]
+        return candidates.members(free[[int(np.argmax(scores))]], rng)
+    pool = promising_pool(history, _POOL, rng)
+    if not len(pool):
+        return pool
+    return pool[[int(np.argmax(source_scores(predictor, pool)))]]
+
+
+def source_scores(predictor: Predictor, architectures: Architectures) -> NDArray[np.float64]:
+    """Return the mean of the sources' standardised forecasts of each architecture, `(n,)`."""
+    forecasts = remembering(predictor).forecast_sources(architectures)
+    spread = forecasts.std(axis=0)
+    scores: NDArray[np.float64] = ((forecasts - forecasts.mean(axis=0)) / np.where(spread > 0, spread, 1)).mean(axis=1)
+    return scores
