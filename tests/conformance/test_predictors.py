@@ -220,8 +220,8 @@ def test_same_forecast_in_another_process(tmp_path):
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-c", OTHER_PROCESS, *paths], check=True, env=environment)
     elsewhere = np.load(tmp_path / "out.npz")
-    for name in cases:
-        here = make_predictor(name, **cases[name]).fit(TRAIN, Y).predict(TEST, return_std=True)
+    for name, parameters in cases.items():
+        here = make_predictor(name, **parameters).fit(TRAIN, Y).predict(TEST, return_std=True)
         np.testing.assert_array_equal(elsewhere[name], here)
 
 
