@@ -39,6 +39,14 @@ ENCODERS = Registry(
         "statistics": Entry(
             ".encoders.statistics:StatisticsEncoder", "graph sizes, paths, degrees, operation counts, node features"
         ),
+        "graph": Entry(
+            ".encoders.graph_tensors:GraphTensorEncoder",
+            "the graph itself, as graph networks read it, without dead code",
+        ),
+        "gnn": Entry(
+            ".encoders.gnn:GraphNetworkEncoder",
+            "embedding of a graph network that learned from the space, without labels",
+        ),
         "wl": Entry(".encoders.weisfeiler_lehman:WeisfeilerLehmanEncoder", "counts of the subtrees seen in training"),
         "wl_hashed": Entry(
             ".encoders.weisfeiler_lehman:HashedWeisfeilerLehmanEncoder", "counts of subtrees, hashed into fixed columns"

@@ -81,6 +81,27 @@ PREDICTORS = Registry(
             {"criterion": "evidence"},
         ),
         "knn": Entry(".predictors.neighbors:NeighborsPredictor", "nearest neighbours, weighted by distance"),
+        "gin": Entry(
+            ".predictors.neural.graph_predictor:GraphNetworkPredictor",
+            "ensemble of pre-trained graph networks, messages along edges both ways",
+            {"encoder": "graph"},
+        ),
+        "graph_transformer": Entry(
+            ".predictors.neural.graph_predictor:GraphNetworkPredictor",
+            "ensemble of pre-trained graph networks, attention along paths",
+            {"network": "transformer", "encoder": "graph"},
+        ),
+        "deep_kernel": Entry(
+            ".predictors.neural.deep_kernel:DeepKernelPredictor",
+            "Gaussian process on the embedding of a graph network, learned together",
+            {"encoder": "graph"},
+        ),
+        "mlp": Entry(".predictors.neural.perceptron:PerceptronPredictor", "ensemble of multilayer perceptrons"),
+        "bananas": Entry(
+            ".predictors.neural.perceptron:PerceptronPredictor",
+            "ensemble of multilayer perceptrons on the path encoding",
+            {"encoder": "path"},
+        ),
         "svr": Entry(
             ".predictors.support_vectors:SupportVectorPredictor", "support vector regression, deviation by resampling"
         ),

@@ -35,6 +35,8 @@ def _spaces():
 
 
 SPACES_BY_NAME = _spaces()
+QUICK = {"gnn": {"width": 8, "n_architectures": 24, "steps": 2}}
+"""Encoders that learn, made quick enough to be fitted to every space; all else stays at its default."""
 TOLERANCE = {"spectral": 1e-5}  # eigenvectors are exact to rounding, all others are counts
 
 PAIRS = [pytest.param(e, s, id=f"{e}-{s}") for e in ENCODERS.names() for s in SPACES_BY_NAME]
@@ -56,7 +58,7 @@ def test_contract(encoder_name, space_name):
         return
     close = {"rtol": 1e-6, "atol": TOLERANCE.get(encoder_name, 1e-6)}
     batch = space.sample(12, seed=3)
-    encoder = make_encoder(encoder_name)
+    encoder = make_encoder(encoder_name, **QUICK.get(encoder_name, {}))
     fitted = encoder.fit(batch)
     assert fitted is encoder
     X = encoder.transform(batch)
@@ -110,7 +112,8 @@ def test_pipeline_and_selection(encoder_name, space_name):
         return
     batch = space.sample(10, seed=1)
     y = np.arange(10.0)
-    model = make_pipeline(make_encoder(encoder_name), StandardScaler(), Ridge()).fit(batch[:8], y[:8])
+    encoder = make_encoder(encoder_name, **QUICK.get(encoder_name, {}))
+    model = make_pipeline(encoder, StandardScaler(), Ridge()).fit(batch[:8], y[:8])
     assert model.predict(batch[8:]).shape == (2,)
     assert isinstance(model[:-1].get_feature_names_out()[0], str)
 
@@ -118,7 +121,7 @@ def test_pipeline_and_selection(encoder_name, space_name):
 @pytest.mark.parametrize("encoder_name", ENCODERS.names())
 def test_architectures_of_another_space_are_refused(encoder_name):
     first, second = SPACES_BY_NAME["nasbench201"], SPACES_BY_NAME["nasbench101"]
-    encoder = make_encoder(encoder_name).fit(first.sample(5, seed=0))
+    encoder = make_encoder(encoder_name, **QUICK.get(encoder_name, {})).fit(first.sample(5, seed=0))
     with pytest.raises(InvalidDataError, match=r"fitted on space 'nasbench201', got .* 'nasbench101'"):
         encoder.transform(second.sample(2, seed=0))
     with pytest.raises(InvalidDataError, match="expected Architectures"):

@@ -30,6 +30,11 @@ QUICK = {
     "xgboost": {"n_estimators": 40, "n_members": 2, "learning_rate": 0.2},
     "auto": {"candidates": ("gp", "ridge")},
     "xgboost_quantile": {"n_estimators": 40, "n_members": 2, "learning_rate": 0.2},
+    "gin": {"width": 16, "depth": 2, "n_members": 3, "steps": 60, "pretrain": False},
+    "graph_transformer": {"width": 16, "depth": 2, "n_members": 3, "steps": 60, "pretrain": False},
+    "deep_kernel": {"width": 16, "depth": 2, "steps": 30, "pretrain": False},
+    "mlp": {"width": 32, "n_members": 3, "steps": 60},
+    "bananas": {"width": 32, "n_members": 3, "steps": 60},
 }
 # Names whose encoder belongs to the method; all others are shown the same plain encoding.
 OWN_ENCODER = {name for name, entry in PREDICTORS._builtin.items() if "encoder" in entry.defaults}
@@ -199,7 +204,7 @@ data, cases, out = np.load(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3]
 space = get_space("nasbench201")
 train, test = space.parse(data["train"]), space.parse(data["test"])
 forecasts = {
-    name: make_predictor(name, encoder="adjacency", **parameters).fit(train, data["y"]).predict(test, return_std=True)
+    name: make_predictor(name, **parameters).fit(train, data["y"]).predict(test, return_std=True)
     for name, parameters in cases.items()
 }
 np.savez(out, **forecasts)
@@ -207,14 +212,17 @@ np.savez(out, **forecasts)
 
 
 def test_same_forecast_in_another_process(tmp_path):
-    cases = {name: QUICK.get(name, {}) for name in ("random_forest", "gradient_boosting", "xgboost", "ridge", "knn")}
+    names = ("random_forest", "gradient_boosting", "xgboost", "ridge", "knn", "mlp")
+    cases = {name: {**QUICK.get(name, {}), "encoder": "adjacency"} for name in names}
+    cases["gin"] = {**QUICK["gin"], "pretrain": 20, "pretrain_steps": 3, "encoder": "graph"}
     np.savez(tmp_path / "data.npz", train=TRAIN.genotypes, test=TEST.genotypes, y=Y)
     paths = [str(tmp_path / "data.npz"), json.dumps(cases), str(tmp_path / "out.npz")]
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-c", OTHER_PROCESS, *paths], check=True, env=environment)
     elsewhere = np.load(tmp_path / "out.npz")
-    for name in cases:
-        np.testing.assert_array_equal(elsewhere[name], build(name).fit(TRAIN, Y).predict(TEST, return_std=True))
+    for name, parameters in cases.items():
+        here = make_predictor(name, **parameters).fit(TRAIN, Y).predict(TEST, return_std=True)
+        np.testing.assert_array_equal(elsewhere[name], here)
 
 
 # ---- the scikit-learn protocol on architectures --------------------------------------------------------------------

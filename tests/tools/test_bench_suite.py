@@ -1,7 +1,7 @@
 """The benchmark suite, at sizes that take no time: what it reports, and that the peers give the same answers."""
 
 import pytest
-from archcast.tools.bench_parts import canonical, encode, network, replay, search, surrogate, table, train
+from archcast.tools.bench_parts import canonical, encode, network, neural, replay, search, surrogate, table, train
 from archcast.tools.bench_parts.measurement import Measurement
 
 
@@ -34,6 +34,12 @@ def test_encoders_agree_with_the_loops():
     lines = list(encode.measure(sizes=(50,), subset=50))
     assert {line.what for line in lines} == {f"encode {name}" for name in encode.CASES}
     assert all(line.ratio > 1 for line in lines)
+
+
+def test_graph_networks_are_timed():
+    lines = list(neural.measure(sizes=(20,), width=8, depth=1, n_members=2, steps=3, pretrain=False))
+    assert [line.what for line in lines] == ["fit gin", "fit graph_transformer"]
+    assert all(line.met and "Kendall tau" in line.note for line in lines)
 
 
 def test_surrogates_rank_as_their_peers_do():

@@ -9,7 +9,19 @@ from importlib import import_module
 
 from .measurement import Measurement
 
-PARTS = ("startup", "table", "canonical", "encode", "surrogate", "memory", "network", "train", "search", "replay")
+PARTS = (
+    "startup",
+    "table",
+    "canonical",
+    "encode",
+    "surrogate",
+    "neural",
+    "memory",
+    "network",
+    "train",
+    "search",
+    "replay",
+)
 
 
 def lines(part: str) -> Iterator[tuple[str, bool]]:

@@ -1,0 +1,1 @@
+"""Neural predictors on PyTorch, which is imported when one is fitted."""
