@@ -223,7 +223,7 @@ class AutoPredictor(Predictor):
 
     def _pooled(self, features: Floats) -> tuple[Floats, Floats]:
         """Return the mixture before its deviation is corrected, mean and deviation `(n, 1)`."""
-        used = np.flatnonzero(self.weights_)
+        used = np.flatnonzero(self.weights_).tolist()
         parts = [self._member(i)._predict(np.take(features, self._positions[i], axis=1)) for i in used]
         means, stds = (np.stack(part)[..., 0] for part in zip(*parts, strict=True))
         mean, std = pooled(self.weights_[used], means, stds * self._scales[used, None])
@@ -245,7 +245,7 @@ class AutoPredictor(Predictor):
 
     def _left_out(self, features: Floats, z: Floats, folds: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return the mixture of what the members say of left-out observations."""
-        used = np.flatnonzero(self.weights_)
+        used = np.flatnonzero(self.weights_).tolist()
         parts = [self._member(i)._left_out(np.take(features, self._positions[i], axis=1), z, folds) for i in used]
         means, stds = (np.stack(part)[..., 0] for part in zip(*parts, strict=True))
         mean, std = pooled(self.weights_[used], means, stds * self._scales[used, None])
@@ -300,7 +300,7 @@ class AutoPredictor(Predictor):
             "scores": self._scores,
             "weights": self.weights_,
         }
-        for i in np.flatnonzero(self.weights_):
+        for i in np.flatnonzero(self.weights_).tolist():
             state |= prefixed(f"{i}/", self._member(i)._get_state())
         return state | prefixed("recalibration/", self._recalibration.arrays())
 
@@ -314,7 +314,7 @@ class AutoPredictor(Predictor):
             raise ValueError(f"there are {self.weights_.shape} weights for {len(members)} candidates")
         if self._scores.shape != (len(members) + 1, 2):
             raise ValueError(f"there are scores {self._scores.shape} for {len(members)} candidates and their mixture")
-        for i in np.flatnonzero(self.weights_):
+        for i in np.flatnonzero(self.weights_).tolist():
             members[i]._set_state(under(f"{i}/", state))
         self.members_ = [member if weight else None for member, weight in zip(members, self.weights_, strict=True)]
 

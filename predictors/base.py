@@ -300,11 +300,6 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         """Return the columns of a valid query that come before the extras, `(n, d)`."""
         return X if self.encoder_ is None else self.encoder_.transform(X).astype(np.float64)
 
-    def _scores(self, X: Architectures | ArrayLike) -> tuple[Floats, Floats]:
-        """Return mean and standard deviation of the transformed targets, both `(n, m)`."""
-        means, stds = zip(*[self._predict(part) for part in self._feature_chunks(X, None)], strict=True)
-        return np.concatenate(means), np.concatenate(stds)
-
     def _shape(self, values: Floats) -> Floats:
         return values[:, 0] if self._single_output_ else values
 

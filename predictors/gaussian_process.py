@@ -208,7 +208,7 @@ class GaussianProcess(Predictor):
                     std[part, k] = np.sqrt(np.maximum(variance, 0) + self._noise(theta))
         return mean * self._z_scale + self._z_mean, std * self._z_scale
 
-    def _predict_joint(self, features: Matrix) -> tuple[Matrix, Matrix]:
+    def _predict_joint(self, features: Matrix) -> tuple[Matrix, Matrix] | None:
         scaled, kernel, theta = self._scaled(features), self.kernels_[0], self.parameters_[0]
         cross = kernel.covariance(theta[:-1], scaled, self._X)
         solved = solve_triangular(self._factors[0], cross.T, lower=True, check_finite=False)

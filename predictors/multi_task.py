@@ -97,7 +97,7 @@ class MultiTaskGaussianProcess(TransferGaussianProcess):
             drawn = self.space_.sample(self.source_size, seed=self.seed, distinct=False)
             asked = Architectures.concatenate([X, drawn])
             features = self.encoder_.transform(asked).astype(np.float64)
-        return features, standardised(source.predictor._scores(asked)[0][:, 0])[0]
+        return features, standardised(source.predictor.predict_latent(asked)[0])[0]
 
     def _make_kernel(self, output: int) -> Kernel:
         return Coregionalised(self._named_kernel(), self._tasks)

@@ -88,9 +88,9 @@ class RankWeightedEnsemble(TransferGaussianProcess):
         spread = (std**2 + (mean - mixed[:, None]) ** 2) @ self.weights_
         return mixed[:, None], np.sqrt(spread)[:, None]
 
-    def _predict_joint(self, features: Floats) -> None:
+    def _predict_joint(self, features: Floats) -> tuple[Floats, Floats] | None:
         """Return None: how the errors of a mixture hang together is not known."""
-        return
+        return None
 
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         return {**super()._get_state(), "maps": self._maps, "weights": self.weights_}

@@ -196,8 +196,8 @@ class SourceModel:
 
     def scores(self, X: Any, features: Floats) -> tuple[Floats, Floats]:
         """Return mean and deviation on the scale of the source's transformed targets, `(n,)` each."""
-        mean, std = self.predictor._scores(X if self.shared is None else features[:, self.shared])
-        return mean[:, 0], std[:, 0]
+        mean, std = self.predictor.predict_latent(X if self.shared is None else features[:, self.shared])
+        return mean.reshape(len(mean), -1)[:, 0], std.reshape(len(std), -1)[:, 0]
 
 
 def fit_source(

@@ -81,7 +81,7 @@ class Belief:
     def weights(self) -> Floats:
         """The posterior probability of each shape, `(c, g)`."""
         weights = np.exp(self.evidence - self.evidence.max(axis=1, keepdims=True))
-        return weights / weights.sum(axis=1, keepdims=True)
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def condition(prior: Prior, slopes: Floats, y: Floats, discount: float = 0.0) -> Belief:

@@ -78,7 +78,8 @@ class Coregionalised(Kernel):
 
         def contract(M: Matrix) -> Matrix:
             by_task = members.T @ (M * inner) @ members
-            return np.r_[2 * by_task @ w, np.exp(v) * np.diag(by_task), contract_inner(M * between)]
+            gradient: Matrix = np.r_[2 * by_task @ w, np.exp(v) * np.diag(by_task), contract_inner(M * between)]
+            return gradient
 
         return between * inner, contract
 
