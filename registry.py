@@ -93,6 +93,10 @@ class Registry:
         others = sorted({*self._registered, *self._entry_points()} - set(self._builtin))
         return [*self._builtin, *others]
 
+    def added(self) -> list[str]:
+        """Return the names that are not built in: registered by a decorator, or by another package."""
+        return self.names()[len(self._builtin) :]
+
     def __contains__(self, name: object) -> bool:
         return name in self._builtin or name in self._registered or name in self._entry_points()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .boards import BOARDS, Board
 from .curve_benchmark import CurvePlan, compare_curves
 from .curve_report import CurveComparison
 from .fidelity_benchmark import FidelityPlan, benchmark_fidelity
@@ -10,6 +11,9 @@ from .fidelity_replay import FidelityTrajectory, replay_fidelity
 from .forecast_loop import ForecastLoop
 from .forecast_report import ForecastReport
 from .forecasts import Forecast
+from .leaderboard import LeaderboardPlan
+from .leaderboard_page import write_leaderboard
+from .leaderboard_report import Leaderboard
 from .live_stopping import EarlyStopper
 from .metrics import evaluate
 from .pareto_problem import ParetoProblem, ParetoTrajectory
@@ -25,6 +29,8 @@ from .surrogate_table import SurrogateTable
 from .trajectories import Trajectory
 
 __all__ = [
+    "BOARDS",
+    "Board",
     "Comparison",
     "ComparisonPlan",
     "CurveComparison",
@@ -37,6 +43,8 @@ __all__ = [
     "ForecastLoop",
     "ForecastReport",
     "Interval",
+    "Leaderboard",
+    "LeaderboardPlan",
     "ParetoProblem",
     "ParetoTrajectory",
     "SearchComparison",
@@ -53,4 +61,5 @@ __all__ = [
     "load_surrogate_table",
     "replay",
     "replay_fidelity",
+    "write_leaderboard",
 ]

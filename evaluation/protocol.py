@@ -211,9 +211,10 @@ class ComparisonPlan:
         PredictorFailedError
             If a predictor fails; what finished before is in the cache.
         """
-        yield from iter_jobs(self._jobs(), _measure, n_jobs=n_jobs, cache=cache, failure=PredictorFailedError)
+        yield from iter_jobs(self.jobs(), measure, n_jobs=n_jobs, cache=cache, failure=PredictorFailedError)
 
-    def _jobs(self) -> Iterator[Job]:
+    def jobs(self) -> Iterator[Job]:
+        """Yield the runs as pieces of work for `measure`, in the order of n, seeds and predictors."""
         for n in self.sizes:
             for seed in self.seeds:
                 draw = self.draw(n, seed)
@@ -354,7 +355,14 @@ def compare(
     return plan.run(n_jobs=n_jobs, cache=cache, progress=progress)
 
 
-def _measure(problem: Problem, task: Task, ks: Sequence[int], resolution: float | None) -> Record:
+def measure(problem: Problem, task: Task, ks: Sequence[int], resolution: float | None) -> Record:
+    """Do one run and return its measures, `fit_seconds` and `predict_seconds`.
+
+    Raises
+    ------
+    PredictorFailedError
+        If the predictor fails.
+    """
     forecast = run(problem, task)
     measures = forecast.measures(ks, resolution)
     del measures["n_test"], measures["n_missing"]  # the plan knows them, and left missing truth out

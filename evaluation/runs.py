@@ -43,6 +43,8 @@ def iter_jobs(
     *,
     n_jobs: int = 1,
     cache: str | Path | None = None,
+    cached_only: bool = False,
+    keep: Callable[[Record], bool] | None = None,
     failure: type[ArchcastError],
 ) -> Iterator[Record]:
     """Yield the record of each job, first those that the cache holds, then the others as soon as they are finished.
@@ -56,6 +58,10 @@ def iter_jobs(
         Runs at once, each in a process and on one thread; -1 for one a core.
     cache : str or Path, optional
         A JSON-lines file that is looked up by the keys, and to which every finished run is added.
+    cached_only : bool
+        Run nothing: leave out what the cache does not hold.
+    keep : callable, optional
+        Which records the cache takes; all by default.
     failure : type
         What is raised if a run cannot be sent to another process, or the process dies.
 
@@ -74,9 +80,11 @@ def iter_jobs(
             pending.append(job)
         else:
             yield {**known, **{name: job.head[name] for name in job.names}}
+    if cached_only:
+        return
     for position, rest in _execute(pending, work, n_jobs, failure):
         record = {**pending[position].head, **rest}
-        if store is not None:
+        if store is not None and (keep is None or keep(record)):
             store.add(pending[position].key, record)
         yield record
 

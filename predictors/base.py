@@ -70,6 +70,8 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     _novelty: Novelty | None
     default_encoder: ClassVar[str] = "semantic"
     multi_output: ClassVar[bool] = False
+    least_info: ClassVar[int] = 0
+    """Columns that an entry of `info` must have for the predictor to be more than another one without `info`."""
     saved_in_state: ClassVar[frozenset[str]] = frozenset()
     """Parameters that JSON has no form of: `_get_state` holds them, and `_set_state` sets them."""
 

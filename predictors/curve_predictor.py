@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,8 @@ class CurvePredictor(Predictor):
     >>> predictor.predict(table.architectures[test[:2]], info={"curve": curves[test[:2], :5]}).shape
     (2,)
     """
+
+    least_info: ClassVar[int] = _LEAST
 
     def __init__(
         self,

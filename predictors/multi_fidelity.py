@@ -69,6 +69,7 @@ class MultiFidelityProcess(GaussianProcess):
     """
 
     multi_output: ClassVar[bool] = False
+    least_info: ClassVar[int] = 1
     _left_out = Predictor._left_out  # the closed form knows of one fidelity alone
 
     def __init__(

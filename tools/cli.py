@@ -20,6 +20,7 @@ from .commands import (
     encode,
     explain,
     forecast,
+    leaderboard,
     listing,
     model,
     search,
@@ -46,6 +47,7 @@ app.command("fit")(model.fit)
 app.command("predict")(model.predict)
 app.command("explain")(explain.explain)
 app.command("compare")(compare.compare)
+app.command("leaderboard")(leaderboard.leaderboard)
 app.command("curves")(curves.curves)
 app.command("benchmark")(benchmark.benchmark)
 app.command("train")(train.train)

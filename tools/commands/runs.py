@@ -55,8 +55,8 @@ def execute(
     json: bool,
     describe: tuple[str, Callable[[dict[str, Any]], str]],
     draw: Callable[[ResultT_co], Mapping[str, Figure]],
-) -> None:
-    """Do all runs, and print and write what was asked for.
+) -> ResultT_co:
+    """Do all runs, print and write what was asked for, and return the result.
 
     Parameters
     ----------
@@ -90,6 +90,7 @@ def execute(
     if not json:
         # Piped into a file or a pager, the table must not be folded to the width of a terminal that is not there.
         Console(width=None if sys.stdout.isatty() else 160).print(result)
+    return result
 
 
 def require_output(path: Path | None) -> None:
