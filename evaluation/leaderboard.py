@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 
 from ..benchmarks_data import TABLES, Table, load_table
 from ..benchmarks_data.summary import seed_tau, twin_tau
-from ..errors import InvalidDataError, PredictorFailedError, UnknownNameError
+from ..errors import ArchcastError, InvalidDataError, PredictorFailedError, UnknownNameError
 from ..predictors import PREDICTORS, Predictor
 from .arguments import Predictors, distinct_integers, labelled_predictors, metric_at_epoch
 from .boards import BOARDS, STANDARD, Board
@@ -80,6 +80,7 @@ class LeaderboardPlan:
         self.max_seconds, self.cached_only = max_seconds, cached_only
         self.predictors = labelled_predictors(expand(predictors))
         self.left_out: list[LeftOut] = []
+        self._failed = 0
         self.plans: dict[str, ComparisonPlan] = {}
         self.boards: list[Board] = []
         for board in find_boards(boards):
@@ -158,9 +159,8 @@ class LeaderboardPlan:
         for name, plan in self.plans.items():
             for job in plan.jobs():
                 if (job.head["predictor"], job.head["n"]) in self._allowed[name]:
-                    head = {"board": name, **job.head}
-                    place = sorted(plan.sizes).index(job.head["n"])
-                    found.append((place, dataclasses.replace(job, head=head, names=("board", *job.names))))
+                    turn = sorted(plan.sizes).index(job.head["n"])
+                    found.append((turn, dataclasses.replace(job, place={"board": name})))
         return [job for _, job in sorted(found, key=lambda item: item[0])]
 
     def iter_runs(self, *, n_jobs: int = 1, cache: str | Path | None = None) -> Iterator[Record]:
@@ -171,6 +171,7 @@ class LeaderboardPlan:
         n_jobs, cache
             See `ComparisonPlan.iter_runs`, whose cache holds the same runs. Failed runs are not cached.
         """
+        self._failed = 0
         runs = iter_jobs(
             self.jobs(),
             _measure_or_say,
@@ -182,6 +183,7 @@ class LeaderboardPlan:
         )
         for record in runs:
             if "failure" in record:
+                self._failed += 1
                 self.left_out.append(LeftOut(record["board"], record["predictor"], record["n"], record["failure"]))
             else:
                 yield record
@@ -217,6 +219,7 @@ class LeaderboardPlan:
             boards=tuple(boards),
             left_out=tuple(dict.fromkeys(self.left_out)),
             ceilings={board.name: _ceiling(self.plans[board.name], board) for board in boards},
+            unfinished=self.total - len(ordered) - self._failed,
         )
 
 
@@ -276,7 +279,11 @@ def estimated_seconds(plan: ComparisonPlan, label: str, n: int) -> float:
     try:
         columns = len(encoder.columns(architectures.space))
     except NotFittedError:
-        columns = len(encoder.fit(architectures[:n]).columns(architectures.space))
+        try:
+            encoder.fit(architectures[plan.draw(n, plan.seeds[0]).train])
+        except ArchcastError:
+            return 0.0  # the run fails by the same error, which is then told
+        columns = len(encoder.columns(architectures.space))
     extras = sum(values.reshape(len(values), -1).shape[1] for values in plan.problem.info.values())
     return float(predictor._seconds(n, columns + extras))
 

@@ -129,6 +129,8 @@ def _circumstances(leaderboard: Leaderboard, note: str) -> str:
         f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}",
         f"{tests[0]:,}{'' if len(tests) == 1 else f' to {tests[-1]:,}'} test architectures a run",
     ]
+    if leaderboard.unfinished:
+        parts.append(f"{_counted(leaderboard.unfinished, 'run')} of the command not yet done, whose cells are empty")
     text = f"""\
 **What was run**: {"; ".join(parts)}.
 Numbers of other systems are in *italics*, each with where it comes from; they were not rerun unless it says so."""

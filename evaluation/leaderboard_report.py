@@ -111,11 +111,14 @@ class Leaderboard(Records):
     left_out : tuple of LeftOut
     ceilings : mapping of str to Ceiling
         By board.
+    unfinished : int
+        Runs that were to be done and are not yet.
     """
 
     boards: tuple[Board, ...]
     left_out: tuple[LeftOut, ...]
     ceilings: Mapping[str, Ceiling]
+    unfinished: int = 0
 
     @property
     def predictors(self) -> list[str]:
@@ -242,6 +245,8 @@ class Leaderboard(Records):
         return {
             "version": __version__,
             "seeds": sorted({record["seed"] for record in self.records}),
+            "runs": len(self.records),
+            "unfinished": self.unfinished,
             "overall": self.overall(),
             "boards": boards,
             "left_out": [asdict(item) for item in self.left_out],

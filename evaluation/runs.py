@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,15 @@ class Job:
         them from here.
     arguments : tuple
         What the work is called with.
+    place : dict
+        What its record begins with in this plan alone; the cache does not take it.
     """
 
     key: str
     head: Record
     names: tuple[str, ...]
     arguments: tuple[Any, ...]
+    place: Record = field(default_factory=dict)
 
 
 def iter_jobs(
@@ -79,14 +82,15 @@ def iter_jobs(
         if known is None:
             pending.append(job)
         else:
-            yield {**known, **{name: job.head[name] for name in job.names}}
+            yield {**job.place, **known, **{name: job.head[name] for name in job.names}}
     if cached_only:
         return
     for position, rest in _execute(pending, work, n_jobs, failure):
-        record = {**pending[position].head, **rest}
+        job = pending[position]
+        record = {**job.head, **rest}
         if store is not None and (keep is None or keep(record)):
-            store.add(pending[position].key, record)
-        yield record
+            store.add(job.key, record)
+        yield {**job.place, **record}
 
 
 def collect(runs: Iterable[Record], total: int, progress: Progress | None) -> list[Record]:

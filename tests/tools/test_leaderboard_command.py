@@ -56,7 +56,7 @@ def test_json_is_one_object_a_run(cli):
         (("--n", "x"), "--n must be integers joined by commas, got 'x'"),
         (("--max-n", "1"), "max_n must be integers of at least 2, got 1"),
         (("--max-seconds", "0"), "max_seconds must be a positive number, got 0.0"),
-        (("--max-n", "10"), "expected at least one run, got none (no n of 50, 100 fits: max_n is 10, 277 are known)"),
+        (("--max-n", "10"), "expected at least one run, got none (no n of 50, 100 fits: max_n is 10, 275 are known)"),
         (("--predictor", "gp_transfer"), "learns from sources, and this board has none"),
         (("--cached-only",), "--cached-only shows what --cache FILE holds, got no --cache"),
         (("--output", "/dev/null/x"), "cannot make the folder /dev/null/x"),
