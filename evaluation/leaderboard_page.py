@@ -161,7 +161,8 @@ def _board(leaderboard: Leaderboard, board: Board, picture: str | None) -> list[
     sizes = comparison.sizes
     standings = leaderboard.standings(board.name)
     rows = [["", "predictor", *(f"n = {n}" for n in sizes), "mean", *(_SHORT[name] for name in DETAILS)]]
-    rows += [_standing(standing, sizes) for standing in standings]
+    seeds = len({record["seed"] for record in comparison.records})
+    rows += [_standing(standing, sizes, seeds) for standing in standings]
     notes = []
     for reference in board.references:
         if any(n in reference.kendall_tau for n in sizes):
@@ -205,13 +206,15 @@ def _subject(leaderboard: Leaderboard, board: Board) -> str:
     return text
 
 
-def _standing(standing: Standing, sizes: Sequence[int]) -> list[str]:
+def _standing(standing: Standing, sizes: Sequence[int], seeds: int) -> list[str]:
     cells = [str(standing.place) if standing.tau else "", f"`{standing.predictor}`"]
     for n in sizes:
         interval = standing.tau.get(n)
         text = "" if interval is None else number(interval.mean)
         if interval is not None and not math.isnan(interval.high):
             text += f" ± {interval.high - interval.mean:.3f}"
+        if interval is not None and 0 < interval.runs < seeds:
+            text += f" ({_counted(interval.runs, 'seed')})"
         cells.append(f"**{text}**" if n in standing.best else text)
     mean = "" if math.isnan(standing.mean) else number(standing.mean)
     cells.append(f"**{mean}**" if mean and standing.tied else mean)

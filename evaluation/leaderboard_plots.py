@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .boards import PUBLISHED
 from .leaderboard_report import Leaderboard
 from .plots import plot_measure
@@ -14,13 +16,15 @@ if TYPE_CHECKING:
 
 _GREY = "0.35"
 _MARKS = "x+1234"
+_MARGIN = 0.05
+"""How far the axis goes beyond all lines; bands of few seeds would reach beyond what a tau can be."""
 
 
 def plot_board(leaderboard: Leaderboard, board: str) -> Figure | None:
     """Draw Kendall tau over the number of training architectures, one line a predictor.
 
     References of the board are grey, at those n that were run; horizontal lines are the agreement between twins and
-    between seeds.
+    between seeds. Bands are cut where they would squeeze the lines.
 
     Parameters
     ----------
@@ -63,6 +67,8 @@ def plot_board(leaderboard: Leaderboard, board: str) -> Figure | None:
             line = axes.axhline(value, color=_GREY, linewidth=0.9, linestyle=style, zorder=0)
             line.set_label(f"{text} agree: {value:.3f}")
             handles.append(line)
+    shown = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines])
+    axes.set_ylim(max(float(np.nanmin(shown)) - _MARGIN, -1.0), min(float(np.nanmax(shown)) + _MARGIN, 1.0))
     if handles:
         figure.legend(handles=handles, loc="outside right lower", frameon=False, fontsize=8)
     return figure
