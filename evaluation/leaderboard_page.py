@@ -163,7 +163,7 @@ def _board(leaderboard: Leaderboard, board: Board, picture: str | None) -> list[
     rows = [["", "predictor", *(f"n = {n}" for n in sizes), "mean", *(_SHORT[name] for name in DETAILS)]]
     seeds = len({record["seed"] for record in comparison.records})
     rows += [_standing(standing, sizes, seeds) for standing in standings]
-    notes = []
+    notes: list[str] = []
     for reference in board.references:
         if any(n in reference.kendall_tau for n in sizes):
             notes.append(f"{len(notes) + 1}. {reference.system}: *{reference.status}*. {reference.source}.")

@@ -98,9 +98,9 @@ def leaderboard(
         draw=lambda found: {},
     )
     if output is not None:
-        options = {
-            "--table": table or [],
-            "--predictor": predictor or [],
+        options: dict[str, list[object]] = {
+            "--table": [*(table or [])],
+            "--predictor": [*(predictor or [])],
             "--n": [n],
             "--max-n": [max_n],
             "--seeds": [seeds],
