@@ -184,7 +184,7 @@ class Leaderboard(Records):
         return standings
 
     def overall(self) -> list[dict[str, Any]]:
-        """Return one record a predictor, those level with the best on most boards first.
+        """Return one record a predictor: those of most boards first, and of these the ones least behind the best.
 
         Returns
         -------
@@ -212,7 +212,7 @@ class Leaderboard(Records):
                         "behind": float(np.mean([best - standing.mean for standing, best in own])),
                     }
                 )
-        return sorted(rows, key=lambda row: row["behind"])
+        return sorted(rows, key=lambda row: (-row["boards"], row["behind"]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return standings, ceilings, references and what was left out as nested plain containers; NaN is None."""
