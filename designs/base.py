@@ -26,7 +26,8 @@ class Design(BaseEstimator, ABC):  # type: ignore[misc]
 
     A design holds its parameters and nothing else, untouched, like a scikit-learn estimator. In contrast to a searcher
     it knows no outcome, and all of its choices are made at once. The same seed chooses the same architectures, process
-    to process. Isomorphic twins count as one: which of them is chosen is chance.
+    to process. Of isomorphic twins one is chosen at most, by
+    chance; designs that look for what is typical give a class the weight of all its members.
 
     Subclasses implement `_select`, and check their parameters there.
     """
@@ -68,14 +69,17 @@ class Design(BaseEstimator, ABC):  # type: ignore[misc]
         batch = as_batch(architectures)
         rng = np.random.default_rng(seed)
         shuffled = rng.permutation(len(batch))
-        _, first = np.unique(batch.keys()[shuffled], return_index=True)
+        _, first, of = np.unique(batch.keys()[shuffled], return_index=True, return_inverse=True)
         if n > len(first):
             raise InvalidDataError(
                 f"a design of {n} architectures needs as many that are canonically distinct, got {len(first)} among "
                 f"{len(batch)} of space {batch.space.name!r}"
             )
-        distinct: NDArray[np.intp] = shuffled[np.sort(first)][: self._wanted(int(n))]
-        return distinct[self._select(batch[distinct], int(n), rng)]
+        order, most = np.argsort(first), self._wanted(int(n))
+        looked_at = first[order[most]] if most < len(first) else len(batch)
+        weights = np.bincount(of[:looked_at], minlength=len(first))[order[:most]].astype(np.float64)
+        distinct: NDArray[np.intp] = shuffled[first[order[:most]]]
+        return distinct[self._select(batch[distinct], weights, int(n), rng)]
 
     @staticmethod
     def _check(n: int, seed: int) -> None:
@@ -97,8 +101,20 @@ class Design(BaseEstimator, ABC):  # type: ignore[misc]
         return pool
 
     @abstractmethod
-    def _select(self, candidates: Architectures, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
-        """Return `n` distinct positions among canonically distinct candidates, which come in random order."""
+    def _select(
+        self, candidates: Architectures, weights: NDArray[np.float64], n: int, rng: np.random.Generator
+    ) -> NDArray[np.intp]:
+        """Return `n` distinct positions among canonically distinct candidates, which come in random order.
+
+        Parameters
+        ----------
+        candidates : Architectures, `(m,)`
+        weights : float64 array `(m,)`
+            How many architectures each of them stands for: itself and its twins.
+        n : int
+            At most `m`.
+        rng : numpy Generator
+        """
 
 
 class EncodedDesign(Design):

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from ..spaces import Architectures
 from .base import EncodedDesign
-from .embedding import embed
+from .embedding import Floats, embed
 
 _BATCH = 1024
 _PASSES = 20
@@ -32,7 +32,7 @@ class ClusterDesign(EncodedDesign):
     Sculley, "Web-Scale K-Means Clustering", WWW 2010.
     """
 
-    def _select(self, candidates: Architectures, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    def _select(self, candidates: Architectures, weights: Floats, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
         from sklearn.cluster import MiniBatchKMeans
         from sklearn.exceptions import ConvergenceWarning
 
@@ -41,8 +41,8 @@ class ClusterDesign(EncodedDesign):
         model = MiniBatchKMeans(n, batch_size=_BATCH, max_iter=_PASSES, n_init=1, random_state=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different encodings than clusters
-            model.fit(points)
-        sizes = np.bincount(model.labels_, minlength=n)
+            model.fit(points, sample_weight=weights)
+        sizes = np.bincount(model.labels_, weights=weights, minlength=n)
         centers = model.cluster_centers_[np.argsort(-sizes, kind="stable")]
         distances = cdist(centers, points, "sqeuclidean")
         chosen = np.empty(n, dtype=np.intp)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..spaces import Architectures
 from .base import EncodedDesign
-from .embedding import PriorProcess, embed
+from .embedding import Floats, PriorProcess, embed
 from .greedy import largest_variance
 
 _JITTER = 1e-8
@@ -31,5 +31,5 @@ class DeterminantalDesign(EncodedDesign):
     Diversity", NeurIPS 2018, algorithm 1.
     """
 
-    def _select(self, candidates: Architectures, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    def _select(self, candidates: Architectures, weights: Floats, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
         return largest_variance(PriorProcess(embed(candidates, self.encoder)), _JITTER, n)

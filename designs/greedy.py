@@ -61,20 +61,22 @@ def largest_variance(process: PriorProcess, noise: float, n: int) -> NDArray[np.
     return state.chosen
 
 
-def largest_reduction(process: PriorProcess, noise: float, n: int, reference: int) -> NDArray[np.intp]:
-    """Return `n` positions, each of which lowers the mean variance of the first `reference` architectures the most.
+def largest_reduction(process: PriorProcess, noise: float, n: int, weights: Floats) -> NDArray[np.intp]:
+    """Return `n` positions, each of which lowers the weighted mean of the variances the most.
 
     Choosing `i` lowers the variance of `r` by `c_ir^2 / (c_ii + noise)`, where `c` is the posterior covariance. The
     sum of squares over `r` is carried on from step to step, so that each costs one product with the prior covariance
-    `(r, m)` instead of a new posterior one.
+    `(r, m)` of those that have weight, instead of a new posterior one.
     """
     state = Conditioning(process, noise, n)
-    prior = process.covariance(slice(0, reference))
+    reference = np.flatnonzero(weights)
+    root = np.sqrt(weights[reference])
+    prior = root[:, None] * process.covariance(reference)
     squares = np.einsum("ij,ij->j", prior, prior)
     for step in range(n):
         position = state.best(squares / (np.maximum(state.variance, 0.0) + noise))
         row = state.choose(position)
-        before, target = state.rows[:step], row[:reference]
-        with_target = target @ prior - (before[:, :reference] @ target) @ before
+        before, target = state.rows[:step], root * row[reference]
+        with_target = target @ prior - ((before[:, reference] * root) @ target) @ before
         squares += row * (row * (target @ target) - 2 * with_target)
     return state.chosen

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..predictors.kernels.stationary import weighted_distances_to
 from ..spaces import Architectures
 from .base import EncodedDesign
-from .embedding import embed
+from .embedding import Floats, embed
 
 
 class MaxMinDesign(EncodedDesign):
@@ -29,7 +29,7 @@ class MaxMinDesign(EncodedDesign):
     Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach", ICLR 2018.
     """
 
-    def _select(self, candidates: Architectures, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    def _select(self, candidates: Architectures, weights: Floats, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
         points = embed(candidates, self.encoder)
         distances_to_all = weighted_distances_to(points, np.ones(points.shape[1]))
         chosen, nearest = [0], np.full(len(points), np.inf)

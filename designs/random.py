@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from ..spaces import Architectures
 from .base import Design
+from .embedding import Floats
 
 
 class RandomDesign(Design):
     """Draws at random, never two twins. A class of isomorphic architectures is drawn the sooner the larger it is."""
 
-    def _select(self, candidates: Architectures, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    def _select(self, candidates: Architectures, weights: Floats, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
         return np.arange(n)

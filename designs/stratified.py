@@ -17,6 +17,8 @@ from .embedding import Floats, embed
 class StratifiedDesign(EncodedDesign):
     """Cuts the architectures into equal strata by a statistic, and draws one of each.
 
+    Where twins fill several strata, others are drawn in place of those that would come twice.
+
     Parameters
     ----------
     encoder : str or Encoder
@@ -44,11 +46,14 @@ class StratifiedDesign(EncodedDesign):
         super().__init__(encoder, candidates=candidates)
         self.by = by
 
-    def _select(self, candidates: Architectures, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    def _select(self, candidates: Architectures, weights: Floats, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
         order = np.argsort(self._scores(candidates), kind="stable")  # equals are in random order
-        edges = np.arange(n + 1) * len(candidates) // n
-        drawn: NDArray[np.intp] = order[rng.integers(edges[:-1], edges[1:])]
-        return rng.permutation(drawn)
+        filled = np.cumsum(weights[order])
+        levels = (np.arange(n) + rng.random(n)) / n * filled[-1]
+        drawn = np.unique(order[np.minimum(np.searchsorted(filled, levels, side="right"), len(order) - 1)])
+        others = np.setdiff1d(rng.permutation(len(order))[: 2 * n], drawn)
+        chosen: NDArray[np.intp] = np.concatenate([drawn, rng.permutation(others)[: n - len(drawn)]])
+        return rng.permutation(chosen)
 
     def _scores(self, candidates: Architectures) -> Floats:
         if callable(self.by):

@@ -9,7 +9,7 @@ from ..encoders import Encoder
 from ..errors import InvalidDataError
 from ..spaces import Architectures
 from .base import EncodedDesign, check_count
-from .embedding import PriorProcess, embed
+from .embedding import Floats, PriorProcess, embed
 from .greedy import largest_reduction, largest_variance
 
 _CRITERIA = ("average", "largest")
@@ -30,7 +30,7 @@ class VarianceDesign(EncodedDesign):
     candidates : int
         See `EncodedDesign`.
     reference : int
-        The mean is taken over so many architectures, drawn at random.
+        The mean is taken over so many architectures, drawn at random, twins and all.
 
     Notes
     -----
@@ -50,11 +50,13 @@ class VarianceDesign(EncodedDesign):
         self.criterion = criterion
         self.reference = reference
 
-    def _select(self, candidates: Architectures, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    def _select(self, candidates: Architectures, weights: Floats, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
         if self.criterion not in _CRITERIA:
             raise InvalidDataError(f"criterion must be one of {', '.join(_CRITERIA)}, got {self.criterion!r}")
         check_count("reference", self.reference, 1)
         process = PriorProcess(embed(candidates, self.encoder))
         if self.criterion == "largest":
             return largest_variance(process, process.noise, n)
-        return largest_reduction(process, process.noise, n, min(int(self.reference), len(candidates)))
+        if len(candidates) > self.reference:
+            weights = rng.multinomial(int(self.reference), weights / weights.sum()).astype(np.float64)
+        return largest_reduction(process, process.noise, n, weights)

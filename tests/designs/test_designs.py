@@ -9,6 +9,7 @@ from archcast.designs.greedy import largest_reduction, largest_variance
 from archcast.errors import InvalidDataError, UnknownNameError
 from archcast.predictors.gaussian_process import GaussianProcess
 from archcast.searchers.initial_design import beginning
+from archcast.spaces import Architectures
 
 SPACE = ac.get_space("nasbench201")
 
@@ -53,13 +54,23 @@ def test_largest_determinant_step_by_step(process):
 
 
 def test_largest_reduction_step_by_step(process):
-    K, noise, reference = process.covariance(slice(None)), process.noise, 40
-    chosen = largest_reduction(process, noise, 8, reference).tolist()
+    K, noise = process.covariance(slice(None)), process.noise
+    weights = np.arange(60.0) % 4
+    chosen = largest_reduction(process, noise, 8, weights).tolist()
     for step in range(8):
         after = np.full(60, np.inf)
         for i in set(range(60)) - set(chosen[:step]):
-            after[i] = np.diag(posterior(K, [*chosen[:step], i], noise))[:reference].sum()
+            after[i] = weights @ np.diag(posterior(K, [*chosen[:step], i], noise))
         assert int(np.argmin(after)) == chosen[step]
+
+
+@pytest.mark.parametrize("name", ["kmeans", "variance", "stratified"])
+def test_twins_have_weight(name):
+    """A class of many members is chosen first where it outweighs all the others."""
+    classes = SPACE.sample(30, seed=4, canonical=True)
+    heavy = int(np.argsort(SPACE.complexity(classes)["params"], kind="stable")[15])
+    pool = Architectures.concatenate([classes, *[classes[[heavy]]] * 2000])
+    assert all(make_design(name).choose(pool, 1, seed).keys() == classes.keys()[heavy] for seed in range(3))
 
 
 def test_greedy_choices_are_the_beginning_of_larger_ones(batch):
