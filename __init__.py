@@ -10,6 +10,7 @@ from .spaces import Architecture, Architectures, GraphBatch, SearchSpace, Skelet
 
 if TYPE_CHECKING:
     from .benchmarks_data import Table, load_table
+    from .designs import Design, design, make_design, register_design
     from .encoders import Encoder, make_encoder, register_encoder
     from .evaluation import benchmark, compare, load_surrogate_table, replay
     from .explanations import attribute, best_edits
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "CurveHistory": ".searchers",
+    "Design": ".designs",
     "Encoder": ".encoders",
     "History": ".searchers",
     "Predictor": ".predictors",
@@ -40,14 +42,17 @@ _LAZY = {
     "benchmark": ".evaluation",
     "best_edits": ".explanations",
     "compare": ".evaluation",
+    "design": ".designs",
     "load_predictor": ".predictors",
     "load_surrogate_table": ".evaluation",
     "load_table": ".benchmarks_data",
+    "make_design": ".designs",
     "make_encoder": ".encoders",
     "make_predictor": ".predictors",
     "make_scheduler": ".searchers",
     "make_searcher": ".searchers",
     "open_study": ".studies",
+    "register_design": ".designs",
     "register_encoder": ".encoders",
     "register_predictor": ".predictors",
     "register_scheduler": ".searchers",
@@ -71,6 +76,7 @@ __all__ = [
     "Architecture",
     "Architectures",
     "CurveHistory",
+    "Design",
     "Encoder",
     "GraphBatch",
     "History",
@@ -87,15 +93,18 @@ __all__ = [
     "benchmark",
     "best_edits",
     "compare",
+    "design",
     "get_space",
     "load_predictor",
     "load_surrogate_table",
     "load_table",
+    "make_design",
     "make_encoder",
     "make_predictor",
     "make_scheduler",
     "make_searcher",
     "open_study",
+    "register_design",
     "register_encoder",
     "register_predictor",
     "register_scheduler",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..designs import Design, as_design
 from ..errors import ExhaustedSpaceError, InvalidDataError
 from ..predictors import Predictor, make_predictor
 from ..searchers import History, Searcher, make_searcher
@@ -30,8 +31,9 @@ _LEVEL = 0.9
 class ForecastLoop:
     """Trains, forecasts and picks until a number of architectures is trained.
 
-    The first architectures are drawn at random. From then on a searcher picks, and before each pick is trained, a
-    predictor fitted to everything trained so far says what will come of it: forecasts that were made before the fact.
+    The first architectures are drawn at random, or chosen by a design. From then on a searcher picks, and before each
+    pick is trained, a predictor fitted to everything trained so far says what will come of it: forecasts that were made
+    before the fact.
 
     Parameters
     ----------
@@ -50,7 +52,9 @@ class ForecastLoop:
     higher_is_better : bool, optional
         By default what the name of the metric tells.
     initial : int, optional
-        Architectures drawn at random; by default a half of the budget, 10 at most.
+        Architectures trained before the searcher picks; by default a half of the budget, 10 at most.
+    initial_design : str or Design
+        What chooses these, such as `"kmeans"` (`archcast.designs`); at random by default.
     batch : int
         Architectures picked at once.
     seeds : sequence of int
@@ -78,6 +82,7 @@ class ForecastLoop:
     metric: str = "valid/accuracy"
     higher_is_better: bool | None = None
     initial: int | None = None
+    initial_design: str | Design = "random"
     batch: int = 1
     seeds: Sequence[int] = (0,)
     predictor: str | Predictor = "gp@semantic"
@@ -110,6 +115,7 @@ class ForecastLoop:
                     f"whether higher or lower is better for {self.metric!r} does not follow from its name, "
                     "say it by higher_is_better (--direction)"
                 ) from None
+        self._design = as_design(self.initial_design)
         self._predictor = (
             make_predictor(self.predictor, seed=self.seed) if isinstance(self.predictor, str) else self.predictor
         )
@@ -180,6 +186,8 @@ class ForecastLoop:
         assert self.initial is not None
         if not len(history):
             try:
+                if self.initial_design != "random":
+                    return self._design.choose(self.space, self.initial, self.seed)
                 return self.space.sample(self.initial, self.seed, canonical=True)
             except InvalidDataError:  # the space holds fewer
                 return make_searcher("random").ask(history, self.initial, self.seed)

@@ -1,4 +1,4 @@
-"""The field's protocol: train on n architectures drawn at random, forecast all others, repeat over seeds.
+"""The field's protocol: train on n architectures, by default drawn at random, forecast all others, repeat over seeds.
 
 Every predictor sees the same draws, so that differences between predictors are not differences between draws.
 """
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..benchmarks_data import Table, load_table
+from ..designs import Design, as_design
 from ..errors import InvalidDataError, PredictorFailedError, UnknownNameError
 from .arguments import Predictors, distinct_integers, labelled_predictors
 from .cache import content_digest, content_key
@@ -56,6 +57,9 @@ class ComparisonPlan:
         The epoch of `test_metric`; the one of `metric` by default.
     n_test : int, optional
         Judge by so many of the other architectures, drawn by the seed; by all of them by default.
+    design : str or Design, optional
+        What chooses the training architectures, such as `"kmeans"` (`archcast.designs`): canonically distinct ones. By
+        default they are drawn at random, twins and all.
     info : sequence of str
         Other metrics whose values every predictor gets as extras, of training and test architectures alike:
         `"metric"` (its last epoch), `"metric@epoch"`, or the curve `"metric@first:last"`.
@@ -89,6 +93,7 @@ class ComparisonPlan:
         test_metric: str | None = None,
         test_epoch: int | None = None,
         n_test: int | None = None,
+        design: str | Design | None = None,
         info: Sequence[str] = (),
         sources: Sequence[Any] = (),
         ks: Sequence[int] = DEFAULT_KS,
@@ -104,6 +109,8 @@ class ComparisonPlan:
         self.ks = distinct_integers("ks", ks, least=1)
         self.avoid_twins = bool(avoid_twins)
         self.n_test = None if n_test is None else distinct_integers("n_test", [n_test], least=2)[0]
+        self.design = None if design is None else as_design(design)
+        self._design_name = design if isinstance(design, str) else "" if design is None else type(design).__name__
         self.info = (info,) if isinstance(info, str) else tuple(info)
         described = self.table.info(self.test_metric)
         self.unit, self.higher_is_better = described.unit, described.higher_is_better
@@ -127,6 +134,13 @@ class ComparisonPlan:
                 raise InvalidDataError(
                     f"n must leave 2 architectures to test on, got {size} of {len(self._known)} for which "
                     f"{metric!r} is known"
+                )
+        if self.design is not None:
+            classes = len(np.unique(self.table.canonical_keys[self._known]))
+            if max(self.sizes) > classes:
+                raise InvalidDataError(
+                    f"n must not exceed the {classes} canonically distinct architectures from which a design can "
+                    f"choose, got {max(self.sizes)}"
                 )
 
     def _info_values(self, text: str) -> NDArray[np.float64]:
@@ -159,10 +173,14 @@ class ComparisonPlan:
         """
         unknown = np.flatnonzero(np.isnan(self.problem.train_values))
         among = self._known if len(unknown) else None
-        train, rest = self.table.split(n, seed, avoid_twins=self.avoid_twins, among=among)
-        if self.avoid_twins and len(unknown):
+        if self.design is None:
+            train, rest = self.table.split(n, seed, avoid_twins=self.avoid_twins, among=among)
+        else:
+            train = self._known[self.design.rows(self.table.architectures[self._known], n, seed)]
+            rest = np.setdiff1d(self._known, train)
+        if self.avoid_twins:
             keys = self.table.canonical_keys
-            unknown = unknown[~np.isin(keys[unknown], keys[train])]
+            unknown, rest = (rows[~np.isin(keys[rows], keys[train])] for rows in (unknown, rest))
         rest = np.union1d(rest, unknown)
         has_truth = np.isfinite(self.problem.test_values[rest])
         test = rest[has_truth]
@@ -272,6 +290,7 @@ class ComparisonPlan:
             "sources": ",".join(source.name for source in self.sources),
             "avoid_twins": self.avoid_twins,
             "version": __version__,
+            "design": self._design_name,
             "n_test": len(draw.test),
             "n_missing": draw.missing,
             "leaked": draw.leaked,
@@ -294,7 +313,7 @@ class ComparisonPlan:
         kind = type(task.predictor)
         rows = hashlib.sha256(draw.train.astype(np.int64).tobytes() + b"|" + draw.test.astype(np.int64).tobytes())
         head = self._head(task, draw)
-        del head["table"], head["predictor"], head["sources"]  # names; the content below is what counts
+        del head["table"], head["predictor"], head["sources"], head["design"]  # names; the content below is what counts
         return head | {
             "values": self._digest,
             "rows": rows.hexdigest(),
@@ -317,6 +336,7 @@ def compare(
     test_metric: str | None = None,
     test_epoch: int | None = None,
     n_test: int | None = None,
+    design: str | Design | None = None,
     info: Sequence[str] = (),
     sources: Sequence[Any] = (),
     ks: Sequence[int] = DEFAULT_KS,
@@ -347,6 +367,7 @@ def compare(
         test_metric=test_metric,
         test_epoch=test_epoch,
         n_test=n_test,
+        design=design,
         info=info,
         sources=sources,
         ks=ks,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..designs import Design, as_design
 from ..errors import InvalidDataError
 from ..predictors import Predictor
 from ..predictors.targets import TRANSFORMS
@@ -47,7 +48,9 @@ class BayesianOptimization(Searcher):
     acquisition_options : mapping, optional
         Further arguments of the acquisition function, such as `{"beta": 2.0}`.
     initial : int
-        Architectures to begin with: random, and with sources every other one what these think best.
+        Architectures to begin with: those of `initial_design`, and with sources every other one what these think best.
+    initial_design : str or Design
+        What chooses them, such as `"kmeans"` (`archcast.designs`): `"random"` draws one after another.
     target_transform : {"rank_gaussian", "standardize", "none"}
         The scale on which the surrogate and the acquisition work. On the ranks' normal scores an improvement near
         the top counts however little it is in the metric's units, and outliers at the bottom count for nothing.
@@ -69,6 +72,7 @@ class BayesianOptimization(Searcher):
         *,
         acquisition_options: Mapping[str, Any] | None = None,
         initial: int = 5,
+        initial_design: str | Design = "random",
         target_transform: str = "rank_gaussian",
         refit: float = 0.1,
         pool: int = 1000,
@@ -77,6 +81,7 @@ class BayesianOptimization(Searcher):
         self.acquisition = acquisition
         self.acquisition_options = acquisition_options
         self.initial = initial
+        self.initial_design = initial_design
         self.target_transform = target_transform
         self.refit = refit
         self.pool = pool
@@ -87,6 +92,7 @@ class BayesianOptimization(Searcher):
 
     def _check_model(self) -> None:
         check_number("initial", self.initial, 1, integer=True)
+        as_design(self.initial_design)
         check_number("refit", self.refit, 0)
         check_number("pool", self.pool, 1, integer=True)
         check_choice("target_transform", self.target_transform, tuple(TRANSFORMS))
@@ -94,7 +100,7 @@ class BayesianOptimization(Searcher):
     def _propose(self, history: History, n: int, rng: np.random.Generator) -> Architectures:
         predictor, acquisition = self._check()
         if len(history) < self.initial or not is_informative(history):
-            return opening(predictor, history, n, rng)
+            return opening(predictor, history, n, rng, design=self.initial_design, initial=self.initial)
         if not is_whole(history):
             return self._from_large_space(predictor, acquisition, history, n, rng)
         candidates = candidate_set(history)

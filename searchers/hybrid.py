@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..designs import Design, as_design
 from ..predictors import Predictor
 from ..predictors.targets import TRANSFORMS
 from ..spaces import Architectures
 from .acquisition import Acquisition, Forecast
 from .base import Searcher, check_choice, check_number
 from .bayesian_optimization import acquisition_of, select, surrogate_of
-from .candidates import random_new
 from .evolution import crossed, tournament
 from .feasibility import log_success
 from .history import History
+from .initial_design import beginning
 from .moves import offspring, ranked
 from .surrogate import is_informative, new_predictor
 
@@ -31,7 +32,9 @@ class HybridEvolution(Searcher):
     acquisition : str or callable
         See `BayesianOptimization`.
     initial : int
-        Random architectures to begin with.
+        Architectures to begin with.
+    initial_design : str or Design
+        What chooses them, such as `"kmeans"` (`archcast.designs`): `"random"` draws one after another.
     population : int
         How many of the best trials may have children.
     sample : int
@@ -50,6 +53,7 @@ class HybridEvolution(Searcher):
         acquisition: str | Acquisition[Forecast] = "log_ei",
         *,
         initial: int = 10,
+        initial_design: str | Design = "random",
         population: int = 20,
         sample: int = 3,
         children: int = 200,
@@ -60,6 +64,7 @@ class HybridEvolution(Searcher):
         self.predictor = predictor
         self.acquisition = acquisition
         self.initial = initial
+        self.initial_design = initial_design
         self.population = population
         self.sample = sample
         self.children = children
@@ -70,12 +75,13 @@ class HybridEvolution(Searcher):
     def _propose(self, history: History, n: int, rng: np.random.Generator) -> Architectures:
         for name in ("initial", "population", "sample", "children"):
             check_number(name, getattr(self, name), 1, integer=True)
+        as_design(self.initial_design)
         check_number("crossover", self.crossover, 0, 1)
         check_number("mutation", self.mutation, 0, 1)
         check_choice("target_transform", self.target_transform, tuple(TRANSFORMS))
         predictor, acquisition = new_predictor(self.predictor), acquisition_of(self.acquisition)
         if len(history) < self.initial or not is_informative(history):
-            return random_new(history, n, rng)
+            return beginning(self.initial_design, self.initial, history, n, rng)
         living = ranked(history)[: self.population]
 
         def breed(count: int, attempt: int) -> Architectures:

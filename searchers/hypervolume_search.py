@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..designs import Design
 from ..predictors import Predictor
 from ..spaces import Architectures
 from .acquisition import Acquisition
@@ -26,7 +27,9 @@ class HypervolumeSearch(BayesianOptimization):
     predictor : str or Predictor
         The surrogate of each quantity; a Gaussian process on semantic features by default.
     initial : int
-        Random architectures to begin with.
+        Architectures to begin with.
+    initial_design : str or Design
+        What chooses them, such as `"kmeans"` (`archcast.designs`): `"random"` draws one after another.
     target_transform : {"rank_gaussian", "standardize", "none"}
         The scale on which each surrogate and the hypervolume work.
     refit : float
@@ -48,12 +51,14 @@ class HypervolumeSearch(BayesianOptimization):
         predictor: str | Predictor = "gp",
         *,
         initial: int = 5,
+        initial_design: str | Design = "random",
         target_transform: str = "rank_gaussian",
         refit: float = 0.1,
         pool: int = 1000,
     ) -> None:
         self.predictor = predictor
         self.initial = initial
+        self.initial_design = initial_design
         self.target_transform = target_transform
         self.refit = refit
         self.pool = pool

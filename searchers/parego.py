@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..designs import Design
 from ..predictors import Predictor
 from ..spaces import Architectures
 from .acquisition import Acquisition, Forecast
 from .bayesian_optimization import BayesianOptimization
-from .candidates import random_new
 from .history import History
+from .initial_design import beginning
 from .pareto_surrogate import log_feasible
 from .surrogate import Scale, Surrogate, is_informative, training_set
 
@@ -32,7 +33,9 @@ class ParEGO(BayesianOptimization):
     predictor : str or Predictor
         The surrogate of the scalar, and of each bounded quantity; a Gaussian process on semantic features by default.
     initial : int
-        Random architectures to begin with.
+        Architectures to begin with.
+    initial_design : str or Design
+        What chooses them, such as `"kmeans"` (`archcast.designs`): `"random"` draws one after another.
     target_transform : {"rank_gaussian", "standardize", "none"}
         The scale on which objectives are weighed, and on which the surrogates work.
     refit : float
@@ -54,12 +57,14 @@ class ParEGO(BayesianOptimization):
         predictor: str | Predictor = "gp",
         *,
         initial: int = 5,
+        initial_design: str | Design = "random",
         target_transform: str = "rank_gaussian",
         refit: float = 0.1,
         pool: int = 1000,
     ) -> None:
         self.predictor = predictor
         self.initial = initial
+        self.initial_design = initial_design
         self.target_transform = target_transform
         self.refit = refit
         self.pool = pool
@@ -67,7 +72,7 @@ class ParEGO(BayesianOptimization):
     def _propose(self, history: History, n: int, rng: np.random.Generator) -> Architectures:
         self._check_model()
         if len(history) < self.initial or not is_informative(history):
-            return random_new(history, n, rng)
+            return beginning(self.initial_design, self.initial, history, n, rng)
         found = history.architectures[:0]
         for _ in range(n):
             sofar = history.ask(found)

@@ -5,20 +5,30 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..designs import Design
 from ..predictors import Predictor
 from ..spaces import Architectures
-from .candidates import candidate_set, is_whole, random_new
+from .candidates import candidate_set, is_whole
 from .history import History
+from .initial_design import RANDOM, beginning
 from .moves import promising_pool
 from .surrogate import remembering
 
 _POOL = 1000
 
 
-def opening(predictor: Predictor, history: History, n: int, rng: np.random.Generator) -> Architectures:
-    """Return up to `n` new architectures to begin with: random ones, or every other one by what the sources say.
+def opening(
+    predictor: Predictor,
+    history: History,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    design: str | Design = RANDOM,
+    initial: int = 5,
+) -> Architectures:
+    """Return up to `n` new architectures to begin with: by a design, or every other one by what the sources say.
 
-    The best by the mean of the sources' standardised forecasts come at even numbers of trials; the random ones between
+    The best by the mean of the sources' standardised forecasts come at even numbers of trials; those between
     them tell the surrogate how far the sources can be trusted.
 
     Parameters
@@ -28,13 +38,18 @@ def opening(predictor: Predictor, history: History, n: int, rng: np.random.Gener
     history : History
     n : int
     rng : numpy Generator
+    design, initial
+        What chooses the others, and for how many: see `archcast.searchers.initial_design.beginning`.
     """
     if not predictor.get_params(deep=False).get("sources"):
-        return random_new(history, n, rng)
+        return beginning(design, initial, history, n, rng)
     found = history.architectures[:0]
     for position in range(len(history), len(history) + n):
         so_far = history.ask(found)
-        new = best_by_sources(predictor, so_far, rng) if position % 2 == 0 else random_new(so_far, 1, rng)
+        if position % 2 == 0:
+            new = best_by_sources(predictor, so_far, rng)
+        else:
+            new = beginning(design, initial, so_far, 1, rng)
         if not len(new):
             break
         found = Architectures.concatenate([found, new])

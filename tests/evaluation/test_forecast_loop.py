@@ -49,6 +49,14 @@ def report():
     return loop(initial=4).run()
 
 
+def test_begins_with_a_design():
+    found = loop(initial=4, budget=4, initial_design="variance", seed=2).run()
+    expected = ac.design(SPACE, 4, 2, name="variance").strings()
+    assert [item.architecture for item in found.trained] == expected
+    with pytest.raises(UnknownNameError, match="unknown design 'best'"):
+        loop(initial_design="best")
+
+
 def test_each_forecast_knows_only_what_was_trained_before(report):
     values = [truth(SPACE.parse([item.architecture])[0]) for item in report.trained]
     np.testing.assert_allclose([item.value for item in report.trained], values)

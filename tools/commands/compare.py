@@ -34,6 +34,12 @@ def compare(
     n_test: Annotated[
         int | None, typer.Option(help="Judge by so many other architectures; by all of them if left out.")
     ] = None,
+    design: Annotated[
+        str | None,
+        typer.Option(
+            help="design[@encoder] that chooses the training architectures, e.g. kmeans; at random if left out."
+        ),
+    ] = None,
     info: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,6 +72,8 @@ def compare(
         archcast compare -t nasbench201 -m cifar10/test_accuracy -p gp -p gp_transfer -p rgpe --n 10,20,40
         --source nasbench201:cifar100/test_accuracy@12 --source nasbench201:imagenet16/test_accuracy@12
 
+        archcast compare -t nasbench201 -m cifar10/test_accuracy --n 20 --design variance
+
         archcast compare --table nasbench201 --metric cifar10/test_accuracy -p gp --output runs.csv --plot pictures
     """
     from ...evaluation import ComparisonPlan
@@ -82,6 +90,7 @@ def compare(
         test_metric=test_metric,
         test_epoch=test_epoch,
         n_test=n_test,
+        design=design,
         info=info or [],
         sources=source or [],
     )

@@ -59,8 +59,11 @@ def forecast(
     function: FunctionOption = None,
     budget: Annotated[int, typer.Option("--budget", "-b", help="Architectures to train.")] = 20,
     initial: Annotated[
-        int | None, typer.Option(help="Of these, so many at random; a half, 10 at most, if left out.")
+        int | None, typer.Option(help="Of these, so many before the searcher picks; a half, 10 at most, if left out.")
     ] = None,
+    design: Annotated[
+        str, typer.Option(help="design[@encoder] that chooses these; see `archcast list designs`.")
+    ] = "random",
     batch: Annotated[int, typer.Option(min=1, help="Architectures picked at once.")] = 1,
     metric: Annotated[
         str, typer.Option("--metric", "-m", help="The learning curve whose last value counts.")
@@ -139,6 +142,7 @@ def forecast(
         metric=metric,
         higher_is_better=None if direction is None else direction == "higher",
         initial=initial,
+        initial_design=design,
         batch=batch,
         seeds=seeds_of(seeds),
         predictor=predictor,

@@ -15,6 +15,7 @@ _ROOMS = {
     "encoders": ("...encoders", "ENCODERS"),
     "predictors": ("...predictors", "PREDICTORS"),
     "extrapolators": ("...predictors.curves", "EXTRAPOLATORS"),
+    "designs": ("...designs", "DESIGNS"),
     "searchers": ("...searchers", "SEARCHERS"),
     "schedulers": ("...searchers", "SCHEDULERS"),
     "tables": ("...benchmarks_data", "TABLES"),

@@ -65,6 +65,36 @@ def sample(
 
 
 @app.command()
+def design(
+    space: SpaceArgument,
+    file: ArchitectureFile = None,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many.")] = 10,
+    design: Annotated[str, typer.Option(help="design[@encoder[+encoder...]]; see `archcast list designs`.")] = "random",
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Print the architectures to train first, one a line: canonically distinct, and chosen without any outcome.
+
+    With --file they are chosen among those of the file.
+
+    Examples:
+
+        archcast space design nasbench201 --n 50 --design kmeans --seed 0
+
+        archcast space design nasbench201 --n 20 --design variance | archcast train - --space nasbench201 --task mnist1d
+    """
+    from ...designs import make_design
+
+    chosen, chooser = get_space(space), make_design(design)
+    among = chosen if file is None else read_architectures(chosen, None, file)
+    strings = chooser.choose(among, n, seed).strings()
+    if json:
+        print_json(strings)
+    else:
+        print("\n".join(strings))
+
+
+@app.command()
 def validate(
     space: SpaceArgument,
     architectures: ArchitectureArguments = None,
