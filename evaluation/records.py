@@ -48,7 +48,9 @@ class Records:
     def to_csv(self, path: str | Path | None = None) -> str:
         """Return the records as CSV with a header, NaN as empty cells; also write them to `path` if given."""
         stream = io.StringIO()
-        writer = csv.DictWriter(stream, list(self.records[0]), lineterminator="\n")
+        # Runs out of an older cache may lack what newer ones tell.
+        fields = dict.fromkeys(key for record in self.records for key in record)
+        writer = csv.DictWriter(stream, list(fields), restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: _cell(value) for key, value in record.items()} for record in self.records)
         return _write_text(stream.getvalue(), path)

@@ -91,6 +91,14 @@ def test_csv_has_one_row_a_run(comparison, tmp_path):
     assert rows[0]["higher_is_better"] == "true"
 
 
+def test_csv_leaves_empty_what_an_older_run_does_not_tell(comparison):
+    first, second = comparison.records[:2]
+    mixed = Comparison([{k: v for k, v in first.items() if k != "leaked"}, second])
+    rows = list(csv.DictReader(io.StringIO(mixed.to_csv())))
+    assert rows[0]["leaked"] == ""
+    assert rows[1]["leaked"] == str(second["leaked"])
+
+
 def test_json_is_strict_and_complete(comparison, tmp_path):
     def refuse(name):
         raise AssertionError(name)
