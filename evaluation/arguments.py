@@ -9,12 +9,13 @@ import numpy as np
 from sklearn.base import clone
 
 from ..encoders import make_encoder
-from ..errors import InvalidDataError
+from ..errors import InvalidDataError, UnknownNameError
 from ..predictors import Predictor, make_predictor
 from ..predictors.curves import Extrapolator, make_extrapolator
 from ..searchers import Scheduler, Searcher, make_scheduler, make_searcher
 
 T = TypeVar("T", Predictor, Searcher, Scheduler, Extrapolator)
+V = TypeVar("V")
 
 Predictors = Mapping[str, str | Predictor] | Sequence[str | Predictor | tuple[str, str | Predictor]]
 """Names, objects (labelled by their class), `(label, name or object)` pairs, or a mapping from labels."""
@@ -39,10 +40,7 @@ def labelled_predictors(predictors: Predictors) -> dict[str, Predictor]:
         If an item is something else, a label comes twice, or there is none.
     """
     found = _labelled("predictor", predictors, Predictor, make_predictor)  # type: ignore[type-abstract]
-    for predictor in found.values():
-        if isinstance(predictor.encoder, str):
-            predictor.set_params(encoder=make_encoder(predictor.encoder))
-    return found
+    return _with_made(found, "encoder", make_encoder)
 
 
 def labelled_extrapolators(
@@ -58,11 +56,7 @@ def labelled_extrapolators(
         If an item is something else, a label comes twice, or there is none.
     """
     found = _labelled("extrapolator", extrapolators, Extrapolator, make_extrapolator)  # type: ignore[type-abstract]
-    for extrapolator in found.values():
-        encoder = extrapolator.get_params(deep=False).get("encoder")
-        if isinstance(encoder, str):
-            extrapolator.set_params(encoder=make_encoder(encoder))
-    return found
+    return _with_made(found, "encoder", make_encoder)
 
 
 def labelled_searchers(searchers: Searchers) -> dict[str, Searcher]:
@@ -89,11 +83,29 @@ def labelled_schedulers(schedulers: Schedulers) -> dict[str, Scheduler]:
         If an item is something else, a label comes twice, or there is none.
     """
     found = _labelled("scheduler", schedulers, Scheduler, make_scheduler)  # type: ignore[type-abstract]
-    for scheduler in found.values():
-        searcher = scheduler.get_params(deep=False).get("searcher")
-        if isinstance(searcher, str):
-            scheduler.set_params(searcher=make_searcher(searcher))
+    return _with_made(found, "searcher", make_searcher)
+
+
+def _with_made(found: dict[str, T], parameter: str, make: Callable[[str], Any]) -> dict[str, T]:
+    """Replace names that a parameter holds by what they name."""
+    for item in found.values():
+        value = item.get_params(deep=False).get(parameter)
+        if isinstance(value, str):
+            item.set_params(**{parameter: make(value)})
     return found
+
+
+def of_label(kind: str, label: str, known: Mapping[str, V]) -> V:
+    """Return what has a label.
+
+    Raises
+    ------
+    UnknownNameError
+        If nothing has it.
+    """
+    if label not in known:
+        raise UnknownNameError(f"no {kind} {label!r} here, expected one of {', '.join(known)}")
+    return known[label]
 
 
 def metric_at_epoch(what: str, text: str) -> tuple[str, int | None]:

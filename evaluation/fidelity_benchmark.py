@@ -10,10 +10,10 @@ import numpy as np
 
 from .._version import __version__
 from ..benchmarks_data import Table
-from ..errors import InvalidDataError, SearcherFailedError, UnknownNameError
+from ..errors import InvalidDataError, SearcherFailedError
 from ..searchers import Scheduler
 from ..searchers.scheduler import FullFidelity
-from .arguments import Schedulers, Searchers, labelled_schedulers, labelled_searchers
+from .arguments import Schedulers, Searchers, labelled_schedulers, labelled_searchers, of_label
 from .cache import content_key
 from .fidelity_problem import FidelityProblem
 from .fidelity_replay import FidelityTrajectory, run_scheduler
@@ -108,12 +108,9 @@ class FidelityPlan(SearchPlan):
         UnknownNameError
             If the plan has no such scheduler or problem.
         """
-        if label not in self.schedulers:
-            raise UnknownNameError(f"no scheduler {label!r} here, expected one of {', '.join(self.labels)}")
-        name = next(iter(self.curved)) if problem is None else problem
-        if name not in self.curved:
-            raise UnknownNameError(f"no problem {name!r} here, expected one of {', '.join(self.curved)}")
-        return run_scheduler(self.curved[name], label, self.schedulers[label], seed=seed, **self._terms())
+        scheduler = of_label("scheduler", label, self.schedulers)
+        chosen = of_label("problem", next(iter(self.curved)) if problem is None else problem, self.curved)
+        return run_scheduler(chosen, label, scheduler, seed=seed, **self._terms())
 
     def iter_runs(self, *, n_jobs: int = 1, cache: str | Path | None = None) -> Iterator[Record]:
         """Yield one flat record a run, as soon as it is finished; see `SearchPlan.iter_runs`."""

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from .._version import __version__
 from ..benchmarks_data import Table, load_table
 from ..designs import Design, as_design
-from ..errors import InvalidDataError, PredictorFailedError, UnknownNameError
-from .arguments import Predictors, distinct_integers, labelled_predictors
+from ..errors import InvalidDataError, PredictorFailedError
+from .arguments import Predictors, distinct_integers, labelled_predictors, of_label
 from .cache import content_digest, content_key
 from .forecasts import Draw, Forecast, Problem, Task, run, seeded
 from .metrics import DEFAULT_KS
@@ -206,8 +206,7 @@ class ComparisonPlan:
         PredictorFailedError
             If the predictor fails.
         """
-        if predictor not in self.predictors:
-            raise UnknownNameError(f"no predictor {predictor!r} here, expected one of {', '.join(self.predictors)}")
+        of_label("predictor", predictor, self.predictors)
         return run(self.problem, self._task(predictor, n, seed, self.draw(n, seed)))
 
     def iter_runs(self, *, n_jobs: int = 1, cache: str | Path | None = None) -> Iterator[Record]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from .._version import __version__
-from ..errors import InvalidDataError, SearcherFailedError, UnknownNameError
+from ..errors import InvalidDataError, SearcherFailedError
 from ..searchers import SEARCHERS, Searcher, takes_several
-from .arguments import Searchers, distinct_integers, labelled_searchers
+from .arguments import Searchers, distinct_integers, labelled_searchers, of_label
 from .cache import content_key
 from .pareto_problem import HYPERVOLUME, ParetoProblem
 from .problems import Problem, Source, as_problem, is_problem
@@ -120,12 +120,9 @@ class SearchPlan:
         UnknownNameError
             If the plan has no such searcher or problem.
         """
-        if searcher not in self.searchers:
-            raise UnknownNameError(f"no searcher {searcher!r} here, expected one of {', '.join(self.searchers)}")
-        label = next(iter(self.problems)) if problem is None else problem
-        if label not in self.problems:
-            raise UnknownNameError(f"no problem {label!r} here, expected one of {', '.join(self.problems)}")
-        return run_search(self.problems[label], searcher, self.searchers[searcher], seed=seed, **self._conditions())
+        chosen = of_label("searcher", searcher, self.searchers)
+        where = of_label("problem", next(iter(self.problems)) if problem is None else problem, self.problems)
+        return run_search(where, searcher, chosen, seed=seed, **self._conditions())
 
     def iter_runs(self, *, n_jobs: int = 1, cache: str | Path | None = None) -> Iterator[Record]:
         """Yield one flat record a run, as soon as it is finished.
