@@ -66,6 +66,8 @@ class Posterior:
         Several for observations with noise of different levels.
     levels : integer array `(n,)`, optional
         Which of the priors the noise of each observation has; the first by default.
+    known : float64 array `(n,)`, optional
+        Variance that each observation is known to have on top of the noise that is learned; none by default.
     """
 
     def __init__(
@@ -75,10 +77,12 @@ class Posterior:
         z: Matrix,
         noise: NoisePrior | Sequence[NoisePrior],
         levels: NDArray[np.intp] | None = None,
+        known: Matrix | None = None,
     ) -> None:
         priors = [noise] if isinstance(noise, NoisePrior) else list(noise)
         self.kernel, self.X, self.z, self.noise = kernel, X, z, priors[0]
         self.levels = np.zeros(len(z), dtype=np.intp) if levels is None else levels
+        self.known = np.zeros(len(z)) if known is None else known
         self.count = len(priors)
         self.prior_mean = np.r_[kernel.prior_mean, [prior.mean for prior in priors]]
         self.prior_std = np.r_[kernel.prior_std, [prior.std for prior in priors]]
@@ -89,7 +93,7 @@ class Posterior:
         variance = np.exp(theta[-self.count :])[self.levels]
         K, contract = self.kernel.with_gradient(theta[: -self.count], self.X)
         noisy = K.copy(order="F")  # the contraction still needs K
-        noisy[np.diag_indices(n)] += variance + self.noise.floor
+        noisy[np.diag_indices(n)] += variance + self.noise.floor + self.known
         factor, failed = dpotrf(noisy, lower=1, overwrite_a=1, clean=1)
         if failed or not np.isfinite(factor).all():
             return 1e10, np.zeros_like(theta)
@@ -126,11 +130,12 @@ def fit_parameters(
     steps: int = 40,
     polish: int = 3,
     levels: NDArray[np.intp] | None = None,
+    known: Matrix | None = None,
 ) -> Matrix:
     """Return the most probable parameters, `(p + 1,)`, the log noise variance last.
 
     With several priors of the noise, `levels`, `(n,)`, says which one each observation has; as many log variances
-    come last.
+    come last. `known`, `(n,)`, is variance that observations have besides.
 
     Starts from the prior's mode, and from `restarts` draws from the prior. With more than `subset` observations the
     search runs on a random subset of that size, and the best end is polished on twice as many: the parameters are few,
@@ -141,12 +146,13 @@ def fit_parameters(
     order = rng.permutation(len(z))
     few, more = np.sort(order[:subset]), np.sort(order[: 2 * subset])
     own = np.zeros(len(z), dtype=np.intp) if levels is None else levels
-    search = Posterior(kernel, X[few], z[few], noise, own[few])
+    extra = np.zeros(len(z)) if known is None else known
+    search = Posterior(kernel, X[few], z[few], noise, own[few], extra[few])
     starts = [search.prior_mean]
     starts += [search.prior_mean + rng.normal(size=len(search.prior_mean)) * search.prior_std for _ in range(restarts)]
     with threadpool_limits(limits=1, user_api="blas"):
         ends = [search.minimize(start, steps) for start in starts]
         best = min(ends, key=lambda end: end[1])[0]
         if len(z) > subset:
-            best, _ = Posterior(kernel, X[more], z[more], noise, own[more]).minimize(best, polish)
+            best, _ = Posterior(kernel, X[more], z[more], noise, own[more], extra[more]).minimize(best, polish)
     return best
