@@ -183,7 +183,8 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             `predict` then needs the same names. NaN is allowed and means missing.
         noise_std : array of the shape of `y`, optional
             The standard error of each target in the units of `y`, for predictors with `takes_noise`; NaN where it is
-            not known. `archcast.predictors.standard_errors` makes it from the outcomes of several seeds.
+            not known. Only how they compare matters: the level of the noise is learned.
+            `archcast.predictors.standard_errors` makes them from the outcomes of several seeds.
 
         Raises
         ------

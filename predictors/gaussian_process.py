@@ -52,9 +52,9 @@ class GaussianProcess(Predictor):
     `inducing` of the training rows, chosen so that they leave the least variance, and is the best such approximation
     (in Kullback-Leibler divergence, Titsias 2009), which has a closed form.
 
-    With `noise_std` in `fit`, the noise of each observation is what is common to all, which is learned, plus the
-    square of its standard error. Where this is not known, as for architectures that are forecast, it is that of known
-    ones of the same level (see `NoiseTrend`).
+    With `noise_std` in `fit`, the noise variance of each observation is proportional to the square of its standard
+    error; the factor is learned. Where this is not known, as for architectures that are forecast, the variance is that
+    of known ones of the same level (see `NoiseTrend`).
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class GaussianProcess(Predictor):
     multi_output: ClassVar[bool] = True
     takes_noise: ClassVar[bool] = True
     _thins: ClassVar[bool] = True
-    _known: Matrix | None = None
+    _noise_shape: Matrix | None = None
     _trends: Sequence[NoiseTrend] = ()
     _sparse: Sequence[sparse.Sparse] = ()
 
@@ -163,7 +163,7 @@ class GaussianProcess(Predictor):
                     restarts=self.restarts,
                     subset=self.subset,
                     seed=self.seed + k,
-                    known=None if self._known is None else self._known[:, k],
+                    shape=self._shape_of_noise(k),
                 )
             )
         self._sparse = ()
@@ -173,14 +173,19 @@ class GaussianProcess(Predictor):
             self._condition(standard)
 
     def _learn_noise(self, standard: Matrix) -> None:
-        """Learn from the standard errors of the targets, if there are any, how much variance each adds."""
-        self._known, self._trends = None, ()
-        if self._noise_std is None or np.isnan(self._noise_std).all():
+        """Learn from the standard errors of the targets, if there are any, how noisy each is compared to others."""
+        self._noise_shape, self._trends = None, ()
+        if self._noise_std is None or not (self._noise_std > 0).any():
             return
-        known = (self._noise_std / self._z_scale) ** 2
+        known = self._noise_std**2
+        known /= [v[v >= 0].mean() if (v > 0).any() else np.nan for v in known.T]
         self._trends = [NoiseTrend.learn(*pair) for pair in zip(standard.T, known.T, strict=True)]
         usual = np.stack([trend(z) for trend, z in zip(self._trends, standard.T, strict=True)], axis=1)
-        self._known = np.where(np.isnan(known), usual, known)
+        self._noise_shape = np.where(np.isnan(known), usual, known)
+
+    def _shape_of_noise(self, k: int) -> Matrix | None:
+        """Return by what the noise variance of each observation of an output is multiplied, None for one for all."""
+        return None if self._noise_shape is None else self._noise_shape[:, k]
 
     def _is_sparse(self, n: int) -> bool:
         return self._thins and self.sparse_from is not None and n >= self.sparse_from
@@ -192,8 +197,7 @@ class GaussianProcess(Predictor):
             theta = self.parameters_[k]
             rows = self._X[sparse.choose_inducing(kernel, theta[:-1], self._X, self.inducing, self.seed + k)]
             if self.polish:
-                known = None if self._known is None else self._known[:, k]
-                bound = sparse.CollapsedBound(rows, kernel, self._X, z, NoisePrior(), known)
+                bound = sparse.CollapsedBound(rows, kernel, self._X, z, NoisePrior(), self._shape_of_noise(k))
                 theta = self.parameters_[k] = bound.minimize(theta, self.polish)[0]
             self._sparse.append(sparse.condition(kernel, theta[:-1], self._X, z, rows, self._noise_of_rows(k)))
             self._alphas.append(self._sparse[k].weights)
@@ -226,14 +230,16 @@ class GaussianProcess(Predictor):
         return self._noise(theta)
 
     def _noise_of_rows(self, k: int) -> Matrix:
-        """Return the variance of the noise of every observation of an output, what is known of it included."""
+        """Return the variance of the noise of every observation of an output, `(n,)`."""
         own: Matrix = self._row_noise(self.parameters_[k]) + np.zeros(len(self._X))
-        return own if self._known is None else own + self._known[:, k]
+        shape, floor = self._shape_of_noise(k), NoisePrior().floor
+        return own if shape is None else (own - floor) * shape + floor
 
     def _noise_at(self, k: int, mean: Matrix) -> Matrix | float:
         """Return the variance of the noise of architectures whose forecast is `mean`, `(n,)`."""
         common = self._noise(self.parameters_[k])
-        return common + self._trends[k](mean) if self._trends else common
+        floor = NoisePrior().floor
+        return (common - floor) * self._trends[k](mean) + floor if self._trends else common
 
     @staticmethod
     def _noise(theta: Matrix) -> float:
@@ -331,8 +337,8 @@ class GaussianProcess(Predictor):
             state |= prefixed(f"sparse/{k}/", thin._asdict())
         if not self._sparse:
             state["alphas"] = np.stack(self._alphas)
-        if self._known is not None:
-            state["known_noise"] = self._known
+        if self._noise_shape is not None:
+            state["noise_shape"] = self._noise_shape
             for k, trend in enumerate(self._trends):
                 state |= prefixed(f"noise_trend/{k}/", trend._asdict())
         return state
@@ -348,10 +354,10 @@ class GaussianProcess(Predictor):
             kernel.setup(self._X, self._groups)
             self.kernels_.append(kernel)
         outputs = range(len(self.parameters_))
-        self._known, self._trends, self._sparse = state.get("known_noise"), (), ()  # absent from earlier files
-        if self._known is not None:
-            if self._known.shape != (len(self._X), len(outputs)):
-                raise ValueError(f"noise of shape {self._known.shape} for {len(self._X)} observations")
+        self._noise_shape, self._trends, self._sparse = state.get("noise_shape"), (), ()  # absent from earlier files
+        if self._noise_shape is not None:
+            if self._noise_shape.shape != (len(self._X), len(outputs)):
+                raise ValueError(f"noise of shape {self._noise_shape.shape} for {len(self._X)} observations")
             self._trends = [NoiseTrend.restored(under(f"noise_trend/{k}/", state)) for k in outputs]
         if "alphas" in state:
             self._condition(np.zeros((len(self._X), len(outputs))))

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.special import digamma, ndtri, polygamma
-from scipy.stats import rankdata
+from scipy.special import digamma, polygamma
 
 from ..errors import InvalidDataError
+from .targets import RankGaussian
 
 Floats = NDArray[np.float64]
 
@@ -76,7 +76,9 @@ def standard_errors(values: ArrayLike) -> Floats:
             "with more than one, and all of these equal"
         )
     scores = np.zeros(len(outcomes))
-    scores[count > 0] = ndtri((rankdata(mean[count > 0]) - 0.5) / int((count > 0).sum()))
+    measured = mean[count > 0]
+    if np.ptp(measured) > 0:
+        scores[count > 0] = RankGaussian().fit(measured).transform(measured)
     pooled = _moderated(scores, variance, degrees)
     errors: Floats = np.where(count > 0, np.sqrt(pooled / np.maximum(count, 1)), np.nan)
     return errors
@@ -140,7 +142,7 @@ class NoiseTrend(NamedTuple):
         known = np.isfinite(variance)
         at, given = level[known], variance[known]
         if not (given > 0).any():
-            return cls(np.array([0.0, 0.0, -np.inf]), np.zeros(2))  # none
+            return cls(np.zeros(3), np.zeros(2))  # nothing is known: 1 everywhere
         curve = _curve(at, np.log(np.maximum(given, _LEAST_SHARE * np.median(given[given > 0]))))
         curve[-1] += np.log(given.mean() / np.exp(np.polyval(curve, at)).mean())
         return cls(np.concatenate([np.zeros(3 - len(curve)), curve]), np.array([at.min(), at.max()]))

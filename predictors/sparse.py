@@ -132,7 +132,7 @@ class CollapsedBound(Posterior):
     ----------
     rows : float64 array `(m, d)`
         The inducing rows.
-    kernel, X, z, noise, known
+    kernel, X, z, noise, shape
         As in `Posterior`.
 
     Notes
@@ -142,16 +142,16 @@ class CollapsedBound(Posterior):
     """
 
     def __init__(
-        self, rows: Matrix, kernel: Kernel, X: Matrix, z: Matrix, noise: NoisePrior, known: Matrix | None = None
+        self, rows: Matrix, kernel: Kernel, X: Matrix, z: Matrix, noise: NoisePrior, shape: Matrix | None = None
     ) -> None:
-        super().__init__(kernel, X, z, noise, known=known)
+        super().__init__(kernel, X, z, noise, shape=shape)
         self.rows = rows
 
     def __call__(self, theta: Matrix) -> tuple[float, Matrix]:
         """Return the value and the gradient at `theta`, whose last entry is the log noise variance."""
         kernel, inner, rows = self.kernel, theta[:-1], self.rows
-        common = float(np.exp(theta[-1]))
-        precision = 1 / (common + self.noise.floor + self.known)
+        variance = float(np.exp(theta[-1])) * self.shape
+        precision = 1 / (variance + self.noise.floor)
         white = _whitened(kernel, inner, self.X, self.z, rows, precision)
         factor, (B, _) = white.factor, cholesky(white.B)
         beta = cho_solve((B, True), white.b, check_finite=False)
@@ -172,7 +172,7 @@ class CollapsedBound(Posterior):
             left = kernel.diagonal(inner, own) - np.einsum("ij,ij->j", K, RK)
             a = P * (self.z[part] - w @ K)
             lost += float(P @ left)
-            noise_gradient += 0.5 * common * float((a**2 + P**2 * left - P).sum())
+            noise_gradient += 0.5 * float(variance[part] @ (a**2 + P**2 * left - P))
             RK *= P
             RK += np.outer(w, a)
             kernel_gradient += contract(RK) + kernel.diagonal_gradient(inner, own, -0.5 * P)
