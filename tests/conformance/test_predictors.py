@@ -279,6 +279,21 @@ def test_info_is_used_and_checked(name):
         predictor.predict(TEST, info={**INFO_TEST, "early": np.where(np.arange(80) == 3, np.inf, Y_TEST)})
 
 
+def test_noise_of_the_labels_is_used_or_refused(name, fitted):
+    errors = np.where(np.arange(60) % 3 == 0, np.nan, np.linspace(0.05, 2.0, 60))
+    predictor = build(name)
+    if not predictor.takes_noise:
+        with pytest.raises(InvalidDataError, match=f"{type(predictor).__name__} makes no use of noise_std"):
+            predictor.fit(TRAIN, Y, noise_std=errors)
+        return
+    mean, std = predictor.fit(TRAIN, Y, noise_std=errors).predict(TEST, return_std=True)
+    assert np.isfinite(std).all()
+    assert (std > 0).all()
+    assert np.abs(mean - fitted.predict(TEST)).max() > 1e-6
+    with pytest.raises(InvalidDataError, match=r"noise_std must have the shape of the targets, \(60,\)"):
+        predictor.fit(TRAIN, Y, noise_std=errors[1:])
+
+
 # ---- bad input ---------------------------------------------------------------------------------------------------
 
 

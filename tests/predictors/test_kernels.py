@@ -68,6 +68,21 @@ def test_gradient_agrees_with_finite_differences(kernel, rows):
     np.testing.assert_allclose(contract(M), numeric, rtol=1e-5, atol=1e-6)
 
 
+def test_gradients_of_cross_covariances_and_variances_agree_with_finite_differences(kernel, rows):
+    X, _ = rows
+    theta, rng = draw(kernel, 6), np.random.default_rng(7)
+    M, weights = rng.normal(size=(5, 9)), rng.normal(size=14)
+    K, contract = kernel.cross_with_gradient(theta, X[:5], X[5:])
+    np.testing.assert_allclose(K, kernel.covariance(theta, X[:5], X[5:]), atol=1e-9)
+    numeric = []
+    for step in 1e-5 * np.eye(kernel.n_parameters):
+        ends = [(kernel.covariance(t, X[:5], X[5:]), kernel.diagonal(t, X)) for t in (theta + step, theta - step)]
+        numeric.append([np.vdot(M, ends[0][0] - ends[1][0]) / 2e-5, weights @ (ends[0][1] - ends[1][1]) / 2e-5])
+    by_cross, by_diagonal = np.transpose(numeric)
+    np.testing.assert_allclose(contract(M), by_cross, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(kernel.diagonal_gradient(theta, X, weights), by_diagonal, rtol=1e-5, atol=1e-6)
+
+
 def test_stationary_kernels_follow_their_formulas(rows):
     X, groups = rows
     for radial, formula in {
