@@ -5,10 +5,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from archcast.benchmarks_data import load_table
 from archcast.errors import InvalidDataError, PredictorFailedError, UnknownNameError
 from archcast.evaluation import Comparison, ComparisonPlan, compare, evaluate
 from archcast.evaluation.calibration import LEVELS
-from archcast.predictors import Predictor, make_predictor
+from archcast.predictors import Predictor, make_predictor, standard_errors
 
 METRIC = "toy/accuracy"
 
@@ -287,6 +288,22 @@ def test_info_helps_everybody(toy):
     for info in (["toy/loss"], ["toy/accuracy@10"], "toy/loss"):
         helped = compare(toy, METRIC, epoch=10, predictors=["ridge@complexity"], n=40, seeds=1, info=info).records[0]
         assert helped["kendall_tau"] > max(0.9, plain["kendall_tau"] + 0.1)
+
+
+def test_the_spread_of_the_seeds_goes_to_predictors_that_make_use_of_it():
+    table, metric = load_table("mnist1d_nasbench201"), "mnist1d/test_accuracy"
+    usual = {"predictors": ["gp@adjacency", "ridge@adjacency"], "n": 30, "seeds": 1, "n_test": 50}
+    plain, told = (compare(table, metric, seed_noise=noise, **usual).records for noise in (False, True))
+    assert told[0]["crps"] != plain[0]["crps"]
+    assert told[1]["crps"] == plain[1]["crps"]
+    assert [record.get("seed_noise", False) for record in plain + told] == [False, False, True, True]
+    train, _ = table.split(30, seed=0)
+    outcomes = table.values(metric, seed="all")[train]
+    by_hand = make_predictor("gp@adjacency").fit(
+        table.architectures[train], outcomes.mean(axis=1), noise_std=standard_errors(outcomes)
+    )
+    forecast = ComparisonPlan(table, metric, seed_noise=True, **usual).forecast("gp@adjacency", 30, 0)
+    np.testing.assert_allclose(forecast.mean, by_hand.predict(table.architectures[forecast.test]), rtol=1e-6)
 
 
 def test_a_failing_predictor_is_named_and_finished_runs_are_kept(toy, tmp_path):

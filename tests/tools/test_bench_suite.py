@@ -1,7 +1,18 @@
 """The benchmark suite, at sizes that take no time: what it reports, and that the peers give the same answers."""
 
 import pytest
-from archcast.tools.bench_parts import canonical, encode, network, neural, replay, search, surrogate, table, train
+from archcast.tools.bench_parts import (
+    canonical,
+    encode,
+    growth,
+    network,
+    neural,
+    replay,
+    search,
+    surrogate,
+    table,
+    train,
+)
 from archcast.tools.bench_parts.measurement import Measurement
 
 
@@ -46,6 +57,15 @@ def test_surrogates_rank_as_their_peers_do():
     for line in surrogate.measure(sizes=(60,)):
         ours, theirs = (float(word.rstrip(",")) for word in line.note.split() if word[0] == "0")
         assert ours > theirs - 0.03
+
+
+def test_growth_is_told_line_by_line():
+    lines = list(growth.report(("gp@adjacency",), (60,), compared=60, space=300, inducing=60, steps=1))
+    texts = [text for text, _ in lines]
+    assert [text.split("  ")[0] for text in texts[:3]] == ["fit gp@adjacency", "exact gp@semantic", "sparse, 60 rows"]
+    assert "lost: tau" in texts[3]
+    assert "MB" in texts[-1]
+    assert all(met for _, met in lines)
 
 
 def test_lookups_are_measured_on_generated_tables_too():

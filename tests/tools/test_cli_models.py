@@ -49,6 +49,28 @@ def test_fit_notes_what_the_model_forecasts(cli, tmp_path):
     assert out.splitlines()[0] == f"{METRIC} in %, epoch 200, higher is better"
 
 
+def test_fit_weighs_values_by_the_spread_of_their_seeds(cli, refused, tmp_path):
+    target = tmp_path / "noise.archcast"
+    usual = [
+        "fit",
+        "-t",
+        "mnist1d_nasbench201",
+        "-m",
+        "mnist1d/test_accuracy",
+        "-n",
+        "30",
+        "--seed-noise",
+        "-o",
+        target,
+    ]
+    refused("LinearPredictor makes no use of noise_std", *usual, "-p", "ridge@adjacency")
+    assert not target.exists()
+    assert cli(*usual, "-p", "gp@adjacency")[0] == 0
+    shape = archcast.load_predictor(target)._noise_shape
+    assert shape.shape == (30, 1)
+    assert shape.max() > 2 * shape.min()
+
+
 def test_own_trainings_rank_by_their_direction(cli, refused, trainings, tmp_path):
     target = tmp_path / "mine.archcast"
     data = trainings([0.1, 0.9, 0.5, 0.2, 0.8, 0.4, 0.3, 0.6])

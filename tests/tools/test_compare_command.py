@@ -86,6 +86,12 @@ def test_sources_go_to_the_predictors_that_take_them():
             InvalidDataError,
             "expected a predictor that learns from sources, such as gp_transfer",
         ),
+        (["--seed-noise"], InvalidDataError, "seed_noise needs a predictor that makes use of it, such as 'gp'"),
+        (
+            ["-p", "gp", "--seed-noise"],
+            InvalidDataError,
+            "seed_noise needs outcomes of several seeds, 'cifar10/test_accuracy' has one",
+        ),
         (["--output", "runs.xlsx"], InvalidDataError, "got 'runs.xlsx'"),
         (["--output", "/nowhere/runs.csv"], ArchcastError, "there is no folder /nowhere"),
         (["--plot", "/dev/null/x"], ArchcastError, "cannot make the folder /dev/null/x"),

@@ -15,6 +15,7 @@ PARTS = (
     "canonical",
     "encode",
     "surrogate",
+    "growth",
     "neural",
     "memory",
     "network",
