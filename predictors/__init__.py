@@ -26,6 +26,11 @@ PREDICTORS = Registry(
             "Gaussian process, a lengthscale per column",
             {"lengthscales": "column"},
         ),
+        "gp_trend": Entry(
+            ".predictors.gaussian_process:GaussianProcess",
+            "Gaussian process on top of a linear trend in every kind of feature",
+            {"kernel": "matern32+trend"},
+        ),
         "gp_tanimoto": Entry(
             ".predictors.gaussian_process:GaussianProcess",
             "Gaussian process, Tanimoto kernel on path counts",

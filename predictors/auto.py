@@ -21,8 +21,8 @@ from .stacking import chosen_weights, log_score, pooled, rank_correlation
 
 Floats = NDArray[np.float64]
 
-CANDIDATES = ("gp@semantic", "xgboost@semantic")
-"""A smooth and a stepwise view of the same features: their errors differ, which is what a mixture lives on."""
+CANDIDATES = ("gp@semantic", "xgboost@semantic", "gp_trend@semantic")
+"""A smooth, a stepwise and a nearly linear view of the same features: their errors differ, which a mixture lives on."""
 
 
 LEAST_TO_CHOOSE = 30
