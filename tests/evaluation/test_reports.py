@@ -126,7 +126,7 @@ def test_parquet_round_trip(comparison, tmp_path):
 def test_parquet_without_pyarrow_names_the_extra(comparison, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(MissingDependencyError, match=r"install archcast\[parquet\]"):
+    with pytest.raises(MissingDependencyError, match=r"needs the package pyarrow: pip install 'archcast\[parquet\]'"):
         comparison.save(tmp_path / "runs.parquet")
     assert not list(tmp_path.iterdir())
 
