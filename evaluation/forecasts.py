@@ -13,7 +13,7 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 from ..errors import ArchcastError, InvalidDataError, PredictorFailedError
-from ..predictors import Predictor
+from ..predictors import Predictor, standard_errors
 from ..spaces import Architectures
 from .calibration import LEVELS
 from .metrics import evaluate
@@ -31,12 +31,15 @@ class Problem:
         What predictors are fitted to, and what they are judged by; NaN where it was not measured.
     info : mapping of str to float64 array `(n,)`
         Extras that every predictor gets, in fitting and in predicting.
+    outcomes : float64 array `(n, seeds)`, optional
+        What each seed gave of `train_values`: predictors with `takes_noise` get the standard errors of their rows.
     """
 
     architectures: Architectures
     train_values: NDArray[np.float64]
     test_values: NDArray[np.float64]
     info: Mapping[str, NDArray[np.float64]]
+    outcomes: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -163,10 +166,13 @@ def run(problem: Problem, task: Task) -> Forecast:
         {name: values[rows] for name, values in problem.info.items()} or None for rows in (task.train, task.test)
     )
     predictor = clone(task.predictor)
+    known: dict[str, Any] = {}
+    if problem.outcomes is not None and predictor.takes_noise:
+        known["noise_std"] = standard_errors(problem.outcomes[task.train])
     try:
         with threadpool_limits(limits=1):
             start = time.perf_counter()
-            predictor.fit(train, problem.train_values[task.train], info=fit_info)
+            predictor.fit(train, problem.train_values[task.train], info=fit_info, **known)
             fitted = time.perf_counter()
             mean, std = predictor.predict(test, return_std=True, info=test_info)
             predicted = time.perf_counter()

@@ -9,6 +9,7 @@ from ..encoders import split_encoder
 from ..registry import Entry, Registry
 from .base import Predictor
 from .confidence import expected_kendall_tau, probability_better, top_k_probability
+from .seed_noise import standard_errors
 from .sources import Source
 
 PREDICTORS = Registry(
@@ -180,5 +181,6 @@ __all__ = [
     "make_predictor",
     "probability_better",
     "register_predictor",
+    "standard_errors",
     "top_k_probability",
 ]

@@ -18,7 +18,7 @@ from ..encoders import Columns, Encoder, make_encoder
 from ..encoders.base import as_batch
 from ..errors import InvalidDataError
 from ..spaces import Architecture, Architectures, SearchSpace
-from .checks import check_integer
+from .checks import check_integer, checked_errors
 from .info import Info, InfoColumns
 from .left_out import refit_left_out
 from .novelty import Novelty
@@ -68,8 +68,11 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     metadata_: dict[str, Any]
     _novelty: Novelty | None
+    _noise_std: Floats | None = None
     default_encoder: ClassVar[str] = "semantic"
     multi_output: ClassVar[bool] = False
+    takes_noise: ClassVar[bool] = False
+    """Whether `fit` makes use of the standard error of each target."""
     least_info: ClassVar[int] = 0
     """Columns that an entry of `info` must have for the predictor to be more than another one without `info`."""
     saved_in_state: ClassVar[frozenset[str]] = frozenset()
@@ -160,7 +163,14 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     # ---- the scikit-learn regressor -----------------------------------------------------------------------------
 
-    def fit(self, X: Architectures | ArrayLike, y: ArrayLike, *, info: Info | None = None) -> Self:
+    def fit(
+        self,
+        X: Architectures | ArrayLike,
+        y: ArrayLike,
+        *,
+        info: Info | None = None,
+        noise_std: ArrayLike | None = None,
+    ) -> Self:
         """Learn from trained architectures.
 
         Parameters
@@ -171,13 +181,22 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         info : mapping of str to array, optional
             Extras known for each architecture (a low-fidelity result, a zero-cost score): further feature columns.
             `predict` then needs the same names. NaN is allowed and means missing.
+        noise_std : array of the shape of `y`, optional
+            The standard error of each target in the units of `y`, for predictors with `takes_noise`; NaN where it is
+            not known. Only how they compare matters: the level of the noise is learned.
+            `archcast.predictors.standard_errors` makes them from the outcomes of several seeds.
 
         Raises
         ------
         InvalidDataError
-            If there are fewer than two observations, or a target is NaN or infinite, or all targets are equal.
+            If there are fewer than two observations, or a target is NaN or infinite, or all targets are equal, or a
+            standard error is negative or infinite, or there are any for a predictor that makes no use of them.
         """
         check_integer("seed", self.seed, 0)
+        if noise_std is not None and not self.takes_noise:
+            raise InvalidDataError(
+                f"{type(self).__name__} makes no use of noise_std, Gaussian processes such as 'gp' do"
+            )
         features, targets, columns = self._training_matrix(X, y)
         self._info = InfoColumns.learn(info, len(features))
         self.columns_ = Columns.concatenate([columns, self._info.columns])
@@ -195,7 +214,13 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         self._targets = TargetTransforms(self.target_transform, targets.shape[1])
         self.metadata_ = {}
         self._novelty = Novelty.learn(features, self.columns_, self.seed)
-        self._fit(features, self._targets.fit_transform(targets))
+        z = self._targets.fit_transform(targets)
+        self._noise_std = None
+        if noise_std is not None:
+            self._noise_std = self._targets.noise(
+                targets, checked_errors(noise_std, targets.shape, self._single_output_)
+            )
+        self._fit(features, z)
         return self
 
     def predict(self, X: Architectures | ArrayLike, return_std: bool = False, *, info: Info | None = None) -> Any:
