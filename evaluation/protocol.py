@@ -410,4 +410,5 @@ def measure(problem: Problem, task: Task, ks: Sequence[int], resolution: float |
         **measures,
         "fit_seconds": forecast.fit_seconds,
         "predict_seconds": forecast.predict_seconds,
+        "chosen": forecast.chosen,
     }
