@@ -65,7 +65,9 @@ class Forecast:
     quantiles : float64 array `(len(test), q)`
         Quantiles of the forecast, in the metric's units.
     fit_seconds, predict_seconds : float
-        Wall-clock time on one thread; encoding the architectures is part of both.
+        Wall-clock time on one thread; encoding the architectures is part of both, quantiles of the second.
+    chosen : str
+        What the predictor chose in `fit`, in a few words; nothing for predictors that do not choose.
     """
 
     predictor: str
@@ -83,6 +85,7 @@ class Forecast:
     quantiles: NDArray[np.float64]
     fit_seconds: float
     predict_seconds: float
+    chosen: str = ""
 
     def measures(self, ks: Sequence[int], resolution: float | None = None) -> dict[str, float]:
         """Return all measures of `archcast.evaluation.evaluate` for this forecast."""
@@ -174,9 +177,8 @@ def run(problem: Problem, task: Task) -> Forecast:
             start = time.perf_counter()
             predictor.fit(train, problem.train_values[task.train], info=fit_info, **known)
             fitted = time.perf_counter()
-            mean, std = predictor.predict(test, return_std=True, info=test_info)
+            mean, std, quantiles = predictor.predict_distribution(test, LEVELS, info=test_info)
             predicted = time.perf_counter()
-            quantiles = predictor.predict_quantiles(test, LEVELS, info=test_info)
         _check_shapes(mean, std, len(test))
     except Exception as error:
         kind = "" if isinstance(error, ArchcastError) else f"{type(error).__name__}: "
@@ -196,6 +198,7 @@ def run(problem: Problem, task: Task) -> Forecast:
         quantiles=quantiles,
         fit_seconds=fitted - start,
         predict_seconds=predicted - fitted,
+        chosen=predictor.chosen_,
         **task.describe,
     )
 

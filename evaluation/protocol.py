@@ -19,7 +19,7 @@ from ..benchmarks_data import Table, load_table
 from ..designs import Design, as_design
 from ..errors import InvalidDataError, PredictorFailedError
 from .arguments import Predictors, distinct_integers, labelled_predictors, of_label
-from .cache import content_digest, content_key
+from .cache import content_digest, content_key, described
 from .forecasts import Draw, Forecast, Problem, Task, run, seeded
 from .metrics import DEFAULT_KS
 from .reports import Comparison
@@ -326,18 +326,19 @@ class ComparisonPlan:
         )
 
     def _content(self, task: Task, draw: Draw) -> dict[str, Any]:
-        kind = type(task.predictor)
         rows = hashlib.sha256(draw.train.astype(np.int64).tobytes() + b"|" + draw.test.astype(np.int64).tobytes())
         head = self._head(task, draw)
         del head["table"], head["predictor"], head["sources"], head["design"]  # names; the content below is what counts
-        return head | {
-            "values": self._digest,
-            "rows": rows.hexdigest(),
-            "class": f"{kind.__module__}.{kind.__qualname__}",
-            "parameters": task.predictor.get_params(deep=True),
-            "ks": self.ks,
-            "resolution": self.resolution,
-        }
+        return (
+            head
+            | described(task.predictor)
+            | {
+                "values": self._digest,
+                "rows": rows.hexdigest(),
+                "ks": self.ks,
+                "resolution": self.resolution,
+            }
+        )
 
 
 def compare(
@@ -409,4 +410,5 @@ def measure(problem: Problem, task: Task, ks: Sequence[int], resolution: float |
         **measures,
         "fit_seconds": forecast.fit_seconds,
         "predict_seconds": forecast.predict_seconds,
+        "chosen": forecast.chosen,
     }

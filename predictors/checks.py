@@ -32,6 +32,14 @@ def check_real(name: str, value: Any, above: float, most: float = math.inf) -> N
         raise InvalidDataError(f"{name} must be a number {end}, got {value!r}")
 
 
+def checked_levels(quantiles: ArrayLike) -> NDArray[np.float64]:
+    """Return levels of quantiles as an array `(q,)`; raise InvalidDataError unless they lie between 0 and 1."""
+    levels = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
+    if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
+        raise InvalidDataError(f"quantiles must lie strictly between 0 and 1, got {levels.tolist()}")
+    return levels
+
+
 def checked_errors(noise_std: ArrayLike, shape: tuple[int, ...], single: bool) -> NDArray[np.float64]:
     """Return standard errors of targets `(n, m)`, given as `(n,)` if there is a single one.
 

@@ -14,7 +14,7 @@ from ..errors import InvalidDataError
 from . import sparse
 from .base import Predictor
 from .checks import check_integer
-from .kernels import Hamming, Kernel, Linear, Stationary, Tanimoto
+from .kernels import Hamming, Kernel, Linear, Stationary, Tanimoto, Trend
 from .marginal_likelihood import Matrix, NoisePrior, cholesky, fit_parameters
 from .nested import prefixed, under
 from .seed_noise import NoiseTrend
@@ -29,6 +29,7 @@ KERNELS: Mapping[str, Callable[[str], Kernel]] = {
     "matern52": lambda weights: Stationary("matern52", weights),
     "matern32": lambda weights: Stationary("matern32", weights),
     "rbf": lambda weights: Stationary("rbf", weights),
+    "matern32+trend": lambda weights: Stationary("matern32", weights) + Trend(),
     "tanimoto": lambda _: Tanimoto(),
     "hamming": lambda _: Hamming(),
     "wl": lambda _: Linear(),
@@ -60,7 +61,7 @@ class GaussianProcess(Predictor):
     ----------
     encoder : str or Encoder, optional
         Used when `X` is architectures; `"semantic"` by default.
-    kernel : {"matern32", "matern52", "rbf", "tanimoto", "hamming", "wl"} or Kernel
+    kernel : {"matern32", "matern52", "rbf", "matern32+trend", "tanimoto", "hamming", "wl"} or Kernel
         Kernels combine by `+` and `*`: `Stationary("rbf") + Tanimoto()`. A kernel object is used on standardised
         columns unless it is one of the count kernels.
     lengthscales : {"group", "column", "one"}
