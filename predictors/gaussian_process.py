@@ -193,7 +193,8 @@ class GaussianProcess(Predictor):
 
     def _thin(self, standard: Matrix) -> None:
         """Choose inducing rows for each output, improve its hyperparameters if asked to, and condition through them."""
-        self._sparse, self._factors, self._alphas = [], [], []
+        self._sparse, self._alphas = [], []
+        self._factors: list[Matrix] = []
         for k, (kernel, z) in enumerate(zip(self.kernels_, standard.T, strict=True)):
             theta = self.parameters_[k]
             rows = self._X[sparse.choose_inducing(kernel, theta[:-1], self._X, self.inducing, self.seed + k)]
@@ -273,7 +274,7 @@ class GaussianProcess(Predictor):
         step = _SECONDS_PER_FLOP * searched**2 * (2 * searched + 4 * d)
         search = 40 * (1 + self.restarts) * step
         if self._is_sparse(n):
-            return search + _SECONDS_PER_FLOP * sparse.work(n, d, self.inducing, self.polish)
+            return search + sparse.seconds(n, d, self.inducing, self.polish)
         return search + _SECONDS_PER_FLOP * n**2 * (3 * n + 4 * d)
 
     def _predict_mean(self, features: Matrix) -> Matrix:

@@ -149,7 +149,8 @@ class NoiseTrend(NamedTuple):
 
     def __call__(self, level: Floats) -> Floats:
         """Return the variance at levels, any shape."""
-        return np.exp(np.polyval(self.coefficients, np.clip(level, *self.limits)))
+        variance: Floats = np.exp(np.polyval(self.coefficients, np.clip(level, *self.limits)))
+        return variance
 
     @classmethod
     def restored(cls, arrays: Mapping[str, Any]) -> Self:

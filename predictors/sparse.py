@@ -23,6 +23,8 @@ _BLOCK = 64
 _POOL = 4
 _CANDIDATES = 4
 _NEGLIGIBLE = 1e-6
+_SECONDS_PER_FLOP = 5e-11
+"""Roughly, on one core: most of it are products of large matrices."""
 
 
 class Sparse(NamedTuple):
@@ -221,11 +223,11 @@ def left_out(
     return mean, std
 
 
-def work(n: int, d: int, inducing: int, polish: int) -> float:
-    """Return roughly how many operations choosing rows, conditioning and leaving out take."""
+def seconds(n: int, d: int, inducing: int, polish: int) -> float:
+    """Return roughly how long choosing rows, conditioning and leaving out take on one core."""
     m = min(inducing, n)
     passage = n * m * (2 * m + 2 * d)
-    return _CANDIDATES * m**2 * (m + 2 * d) + (4 + 3 * polish) * passage
+    return _SECONDS_PER_FLOP * (_CANDIDATES * m**2 * (m + 2 * d) + (4 + 3 * polish) * passage)
 
 
 def restored(arrays: Mapping[str, Any], columns: int) -> Sparse:
@@ -242,7 +244,7 @@ def restored(arrays: Mapping[str, Any], columns: int) -> Sparse:
 
 def _inverse(factor: Matrix) -> Matrix:
     """Return the inverse of a matrix of which the lower Cholesky factor is given."""
-    lower = np.tril(dpotri(factor, lower=1)[0])
+    lower: Matrix = np.tril(dpotri(factor, lower=1)[0])
     return lower + np.tril(lower, -1).T
 
 

@@ -211,7 +211,8 @@ class Stationary(Kernel):
 
     def diagonal_gradient(self, theta: Matrix, A: Matrix, weights: Matrix) -> Matrix:
         """Return the gradient of the scale, by itself alone."""
-        return np.r_[np.exp(theta[0]) * weights.sum(), np.zeros(len(theta) - 1)]
+        gradient: Matrix = np.r_[np.exp(theta[0]) * weights.sum(), np.zeros(len(theta) - 1)]
+        return gradient
 
 
 class Hamming(Kernel):
