@@ -169,10 +169,10 @@ def run(problem: Problem, task: Task) -> Forecast:
         {name: values[rows] for name, values in problem.info.items()} or None for rows in (task.train, task.test)
     )
     predictor = clone(task.predictor)
-    known: dict[str, Any] = {}
-    if problem.outcomes is not None and predictor.takes_noise:
-        known["noise_std"] = standard_errors(problem.outcomes[task.train])
     try:
+        known: dict[str, Any] = {}
+        if problem.outcomes is not None and predictor.takes_noise:
+            known["noise_std"] = standard_errors(problem.outcomes[task.train])
         with threadpool_limits(limits=1):
             start = time.perf_counter()
             predictor.fit(train, problem.train_values[task.train], info=fit_info, **known)
