@@ -17,7 +17,7 @@ from .checks import check_integer
 from .kernels import Hamming, Kernel, Linear, Stationary, Tanimoto, Trend
 from .marginal_likelihood import Matrix, NoisePrior, cholesky, fit_parameters
 from .nested import prefixed, under
-from .seed_noise import NoiseTrend
+from .seed_noise import NoiseTrend, choose_share
 
 _QUERY_CHUNK = 512
 """Architectures forecast at once: their covariances with a thousand observations stay in the cache."""
@@ -53,9 +53,9 @@ class GaussianProcess(Predictor):
     `inducing` of the training rows, chosen so that they leave the least variance, and is the best such approximation
     (in Kullback-Leibler divergence, Titsias 2009), which has a closed form.
 
-    With `noise_std` in `fit`, the noise variance of each observation is proportional to the square of its standard
-    error; the factor is learned. Where this is not known, as for architectures that are forecast, the variance is that
-    of known ones of the same level (see `NoiseTrend`).
+    With `noise_std` in `fit`, the noise variance of each observation is the sum of a part that is common to all and one
+    in proportion to the square of its standard error; both are learned. Where this is not known, as for architectures
+    that are forecast, the variance is that of known ones of the same level (see `NoiseTrend`).
 
     Parameters
     ----------
@@ -149,12 +149,13 @@ class GaussianProcess(Predictor):
         self._X = self._scaled(features)
         self._z_mean, self._z_scale = z.mean(axis=0), z.std(axis=0)
         standard = (z - self._z_mean) / self._z_scale
-        self._learn_noise(standard)
+        self._noise_shape, self._trends = None, ()
         self.kernels_, self.parameters_ = [], []
         for k in range(z.shape[1]):
             kernel = self._make_kernel(k)
             kernel.setup(self._X, self._groups)
             self.kernels_.append(kernel)
+            self._learn_noise(k, standard)
             self.parameters_.append(
                 fit_parameters(
                     kernel,
@@ -173,16 +174,22 @@ class GaussianProcess(Predictor):
         else:
             self._condition(standard)
 
-    def _learn_noise(self, standard: Matrix) -> None:
-        """Learn from the standard errors of the targets, if there are any, how noisy each is compared to others."""
-        self._noise_shape, self._trends = None, ()
+    def _learn_noise(self, k: int, standard: Matrix) -> None:
+        """Learn from the standard errors of an output, if there are any, how noisy each target is beside others."""
         if self._noise_std is None or not (self._noise_std > 0).any():
             return
-        known = self._noise_std**2
-        known /= [v[v >= 0].mean() if (v > 0).any() else np.nan for v in known.T]
-        self._trends = [NoiseTrend.learn(*pair) for pair in zip(standard.T, known.T, strict=True)]
-        usual = np.stack([trend(z) for trend, z in zip(self._trends, standard.T, strict=True)], axis=1)
-        self._noise_shape = np.where(np.isnan(known), usual, known)
+        if self._noise_shape is None:
+            self._noise_shape, self._trends = np.ones_like(standard), []
+        known, z = self._noise_std[:, k] ** 2, np.ascontiguousarray(standard[:, k])
+        if (known > 0).any():
+            known /= known[known >= 0].mean()
+            trend = NoiseTrend.learn(z, known)
+            relative = np.where(np.isnan(known), trend(z), known)
+            seed = self.seed + k
+            share = choose_share(self.kernels_[k], self._X, z, relative, subset=self.subset, seed=seed)
+            self._noise_shape[:, k] = 1 - share + share * relative
+            known = 1 - share + share * known
+        self._trends = [*self._trends, NoiseTrend.learn(z, known)]
 
     def _shape_of_noise(self, k: int) -> Matrix | None:
         """Return by what the noise variance of each observation of an output is multiplied, None for one for all."""

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.special import digamma, polygamma
+from scipy.special import digamma, logit, polygamma
+from threadpoolctl import threadpool_limits
 
 from ..errors import InvalidDataError
+from .marginal_likelihood import NoisePrior, Posterior
 from .targets import RankGaussian
+
+if TYPE_CHECKING:
+    from .kernels import Kernel
 
 Floats = NDArray[np.float64]
 
-_ENOUGH = 10
-"""Variances from which on their trend over the level is looked at; a constant before."""
+_CURVATURE, _SLOPE = 0.5, 1.0
+"""Prior deviations of the coefficients of a log variance over the standard scores: a trend has to be shown."""
 _LEAST_SHARE = 1e-3
 """The smallest variance that counts, as a share of the median: equal outcomes of few seeds are chance or rounding."""
+_SCATTER = 0.5
+"""The variance by which logarithms of given variances are believed to scatter around their trend."""
+_SHARES = (0.5, 0.1, 0.25, 0.75, 0.9, 0.98)
+"""The first is searched from the prior, the others from where that ends."""
 _PRIOR_DEGREES = (0.1, 1e4)
 
 
@@ -91,7 +100,7 @@ def _moderated(scores: Floats, variance: Floats, degrees: NDArray[np.intp]) -> F
     raised = np.maximum(variance[several], _LEAST_SHARE * np.median(variance[several & (variance > 0)]))
     # The logarithm of a chi-squared mean square has this expectation and the variance polygamma(1, half).
     logs = np.log(raised) - digamma(half) + np.log(half)
-    curve = _curve(scores[several], logs)
+    curve = _curve(scores[several], logs, float(polygamma(1, half).mean()))
     residual = logs - np.polyval(curve, scores[several])
     free = max(len(logs) - len(curve), 1)
     excess = float((residual**2).sum() / free - polygamma(1, half).mean())
@@ -111,15 +120,47 @@ def _prior_degrees(excess: float) -> float:
     return float(brentq(lambda degrees: float(polygamma(1, degrees / 2)) - excess, low, high))
 
 
-def _curve(at: Floats, logs: Floats) -> Floats:
-    """Return the coefficients of a parabola through logarithms, or a constant where there are few or all is level."""
-    degree = 2 if len(logs) >= _ENOUGH and len(np.unique(at)) > 2 else 0
-    return np.asarray(np.polyfit(at, logs, degree))
+def _curve(at: Floats, logs: Floats, spread: float) -> Floats:
+    """Return the coefficients of a parabola, highest power first, through logarithms that scatter by a variance."""
+    powers = np.vander(at, 3)
+    precision = powers.T @ powers + spread * np.diag([_CURVATURE**-2, _SLOPE**-2, 0.0])
+    curve: Floats = np.linalg.solve(precision, powers.T @ logs)
+    return curve
 
 
 def _within(at: Floats, known: Floats) -> Floats:
     """Return values no farther out than known ones: parabolas are not for extrapolation."""
     return np.clip(at, known.min(), known.max())
+
+
+def choose_share(kernel: Kernel, X: Floats, z: Floats, relative: Floats, *, subset: int, seed: int) -> float:
+    """Return which share of the noise is in proportion to variances; the rest is common to all.
+
+    That of the highest posterior density on at most `subset` random observations, with a logistic-normal prior around a
+    half: what features do not explain need not follow the seeds, and few or rough standard errors should not rule.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        Set up for X.
+    X : float64 array `(n, d)`
+    z : float64 array `(n,)`
+        Targets with mean 0 and variance 1.
+    relative : float64 array `(n,)`
+        Variances of mean 1.
+    subset, seed : int
+    """
+    rows = np.sort(np.random.default_rng(seed).permutation(len(z))[:subset])
+    values: dict[float, float] = {}
+    start: Floats | None = None
+    with threadpool_limits(limits=1, user_api="blas"):
+        for share in _SHARES:
+            shape = 1 - share + share * relative[rows]
+            posterior = Posterior(kernel, X[rows], z[rows], NoisePrior(), shape=shape)
+            found, value = posterior.minimize(*((posterior.prior_mean, 40) if start is None else (start, 8)))
+            start = found if start is None else start
+            values[share] = value + 0.5 * float(logit(share)) ** 2
+    return min(values, key=lambda share: values[share])
 
 
 class NoiseTrend(NamedTuple):
@@ -143,9 +184,9 @@ class NoiseTrend(NamedTuple):
         at, given = level[known], variance[known]
         if not (given > 0).any():
             return cls(np.zeros(3), np.zeros(2))  # nothing is known: 1 everywhere
-        curve = _curve(at, np.log(np.maximum(given, _LEAST_SHARE * np.median(given[given > 0]))))
+        curve = _curve(at, np.log(np.maximum(given, _LEAST_SHARE * np.median(given[given > 0]))), _SCATTER)
         curve[-1] += np.log(given.mean() / np.exp(np.polyval(curve, at)).mean())
-        return cls(np.concatenate([np.zeros(3 - len(curve)), curve]), np.array([at.min(), at.max()]))
+        return cls(curve, np.array([at.min(), at.max()]))
 
     def __call__(self, level: Floats) -> Floats:
         """Return the variance at levels, any shape."""

@@ -100,7 +100,7 @@ def test_outcomes_that_tell_nothing_are_refused(values, said):
 def test_the_trend_finds_a_parabola_and_stays_level_outside():
     level = np.linspace(-2, 2, 60)
     trend = NoiseTrend.learn(level, np.where(np.arange(60) % 3 == 0, np.nan, np.exp(0.3 * level**2 - level - 1)))
-    np.testing.assert_allclose(trend(level)[3:-3], np.exp(0.3 * level**2 - level - 1)[3:-3], rtol=1e-6)
+    np.testing.assert_allclose(trend(level)[3:-3], np.exp(0.3 * level**2 - level - 1)[3:-3], rtol=0.05)
     assert trend(np.array([50.0])) == trend(np.array([2.0]))
     np.testing.assert_array_equal(NoiseTrend.learn(level, np.full(60, np.nan))(level), 1.0)
 
@@ -129,7 +129,15 @@ def test_noisy_labels_weigh_less(noisy):
     off = [np.sqrt(np.mean((model.predict(query) - wanted) ** 2)) for model in (plain, told)]
     assert off[1] < 0.7 * off[0]
     rows = told._noise_of_rows(0)
-    assert rows[errors == 1.0].min() > 50 * rows[errors == 0.1].max()
+    assert rows[errors == 1.0].min() > 10 * rows[errors == 0.1].max()
+
+
+def test_errors_that_say_nothing_of_the_noise_do_not_rule(noisy):
+    X, y, _, errors = noisy
+    wrong = np.random.default_rng(5).permutation(errors)
+    told, misled = (GaussianProcess(target_transform="standardize").fit(X, y, noise_std=e) for e in (errors, wrong))
+    spread = [model._noise_shape.max() / model._noise_shape.min() for model in (told, misled)]
+    assert spread[1] < 0.2 * spread[0]
 
 
 def test_equal_errors_change_nothing_and_their_level_is_learned(noisy):
