@@ -80,6 +80,7 @@ class Posterior:
         self.kernel, self.X, self.z, self.noise = kernel, X, z, priors[0]
         self.levels = np.zeros(len(z), dtype=np.intp) if levels is None else levels
         self.count = len(priors)
+        self._with_gradient = kernel.gradient_at(X)
         self.prior_mean = np.r_[kernel.prior_mean, [prior.mean for prior in priors]]
         self.prior_std = np.r_[kernel.prior_std, [prior.std for prior in priors]]
 
@@ -87,7 +88,7 @@ class Posterior:
         """Return the value and the gradient at `theta`, whose last entries are the log noise variances."""
         n = len(self.z)
         variance = np.exp(theta[-self.count :])[self.levels]
-        K, contract = self.kernel.with_gradient(theta[: -self.count], self.X)
+        K, contract = self._with_gradient(theta[: -self.count])
         noisy = K.copy(order="F")  # the contraction still needs K
         noisy[np.diag_indices(n)] += variance + self.noise.floor
         factor, failed = dpotrf(noisy, lower=1, overwrite_a=1, clean=1)

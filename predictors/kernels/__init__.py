@@ -5,15 +5,18 @@ from __future__ import annotations
 from .base import Kernel, Product, Sum
 from .columns import OnColumns, WeightedDot
 from .coregionalisation import Coregionalised
+from .grouped import GroupedLinear, OnUnitGroups
 from .similarity import Linear, Tanimoto
 from .stationary import Hamming, Stationary
 
 __all__ = [
     "Coregionalised",
+    "GroupedLinear",
     "Hamming",
     "Kernel",
     "Linear",
     "OnColumns",
+    "OnUnitGroups",
     "Product",
     "Stationary",
     "Sum",
