@@ -48,7 +48,7 @@ def test_the_covariance_is_the_documented_one(combine, graph_kernel):
         kernel = GroupedLinear() if graph_kernel == "linear" else OnUnitGroups(Stationary("rbf"))
         return term(kernel, columns, kinds)
 
-    joint = np.column_stack(parts[1:]), np.concatenate([groups[1], 100 + groups[2]])
+    joint = np.column_stack(parts[1:]), np.concatenate([100 + groups[1], groups[2]])  # random_walk before wl
     expected = np.zeros((60, 60))
     if combine != "product":
         expected += term(Stationary("matern32"), parts[0], groups[0])
