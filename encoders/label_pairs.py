@@ -145,7 +145,7 @@ class LabelPairEncoder(LearnedGraphEncoder):
         """Yield how often each label leads to each other in 0, 1, ... steps, `(n, k, k)`."""
         labels = self._one_hot(graphs)
         for relation in self._relations(graphs):
-            counts: NDArray[np.float32] = labels @ relation @ labels.swapaxes(1, 2)
+            counts: NDArray[np.float32] = np.matmul(np.matmul(labels, relation), labels.swapaxes(1, 2))
             yield counts
 
     def _one_hot(self, graphs: GraphBatch) -> NDArray[np.float32]:

@@ -134,7 +134,7 @@ class GraphGaussianProcess(GaussianProcess):
             return stationary
         if self.combine == "sum":
             return stationary + graph
-        joint = self._other_kernel(others) * self._graph_kernel(np.concatenate([c for _, c in self._counted]))
+        joint: Kernel = self._other_kernel(others) * self._graph_kernel(np.concatenate([c for _, c in self._counted]))
         product = [(f"({self._other_name}) x ({' + '.join(name for name, _ in graph)})", joint)]
         return product if self.combine == "product" else stationary + graph + product
 
