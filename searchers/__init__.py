@@ -105,10 +105,7 @@ def make_searcher(name: str, **parameters: Any) -> Searcher:
     >>> ac.make_searcher("regularized_evolution", population=20)
     RegularizedEvolution(population=20)
     """
-    searcher = SEARCHERS.create(name, **parameters)
-    if not isinstance(searcher, Searcher):
-        raise InvalidDataError(f"searcher {name!r} is registered with a {type(searcher).__name__}, expected a Searcher")
-    return searcher
+    return SEARCHERS.make(Searcher, name, **parameters)
 
 
 SCHEDULERS = Registry(
@@ -156,10 +153,7 @@ def make_scheduler(name: str, **parameters: Any) -> Scheduler:
             raise InvalidDataError(f"scheduler {name!r} names its searcher, got also {parameters['searcher']!r}")
         SEARCHERS.factory(searcher)
         parameters = {"searcher": searcher, **parameters}
-    scheduler = SCHEDULERS.create(base, **parameters)
-    if not isinstance(scheduler, Scheduler):
-        raise InvalidDataError(f"scheduler {base!r} is registered with a {type(scheduler).__name__}, not a Scheduler")
-    return scheduler
+    return SCHEDULERS.make(Scheduler, base, **parameters)
 
 
 __all__ = [

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from ..errors import ArchcastError, InvalidDataError, StudyMismatchError
 from ..searchers import SEARCHERS, History, Searcher, make_searcher
 from ..spaces import Architectures, SearchSpace, space_from_spec
-from ..trainers import Fidelity
+from ..trainers import Fidelity, Recipe
 from ..trainers.journal_table import direction_of
 from .pruning import make_pruner
 
@@ -161,13 +162,13 @@ def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, An
             f"the settings of study {name!r} are of format {stored.get('format')!r}, expected {_FORMAT}: another "
             "version of archcast made it"
         )
-    stored = {"seeds": [stored.get("seed")], **stored}  # studies of before trained one seed
+    stored = _completed(name, stored)
     make_pruner(given.get("pruner"))
     for setting, value in given.items():
-        if value is None or setting not in stored:
+        if value is None:
             continue
         plain = _plain(setting, value)
-        if plain != stored[setting]:
+        if plain != stored[setting] and not (setting == "recipe" and _same_recipe(stored[setting], plain)):
             own, other = _difference(stored[setting], plain)
             raise StudyMismatchError(
                 f"study {name!r} has {setting} {own}, and was opened with {other}; leave that out to go on with the "
@@ -188,6 +189,38 @@ def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, An
         raise
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidDataError(f"the settings of study {name!r} cannot be read: {error!r}") from None
+
+
+def _completed(name: str, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return stored settings with all that archcast did not have when the study was made, which is at its default."""
+    defaults = {item.name: item.default for item in fields(StudySettings) if item.default is not MISSING}
+    try:
+        searcher = stored["searcher"]
+        complete = {
+            **defaults,
+            "recipe": {},
+            **{setting: stored[setting] for setting in ("space", "metric", "direction")},
+            **stored,
+            "seeds": stored.get("seeds", [stored.get("seed", 0)]),
+            "fidelity": Fidelity.from_dict(stored.get("fidelity", {})).to_dict(),
+        }
+        if searcher["name"] in SEARCHERS:
+            accepted = inspect.signature(SEARCHERS.factory(searcher["name"])).parameters.values()
+            absent = {p.name: p.default for p in accepted if p.name not in searcher["parameters"]}
+            later = {parameter: value for parameter, value in absent.items() if value is not inspect.Parameter.empty}
+            complete["searcher"] = {**searcher, "parameters": {**searcher["parameters"], **_jsonable(later)}}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidDataError(f"the settings of study {name!r} cannot be read: {error!r}") from None
+    return complete
+
+
+def _same_recipe(stored: Any, given: Any) -> bool:
+    """Return whether a complete recipe of archcast's own is a stored one of when recipes had fewer values."""
+    try:
+        complete = set(given) == set(Recipe().to_dict())
+        return complete and bool(stored) and Recipe.from_dict(stored) == Recipe.from_dict(given)
+    except (ArchcastError, TypeError):
+        return False
 
 
 class UnknownSearcher(Searcher):
@@ -216,13 +249,18 @@ def searcher_to_dict(searcher: Searcher) -> dict[str, Any]:
     """Return the registered name and all parameters of a searcher; what is not JSON-able stands there as its text."""
     if isinstance(searcher, UnknownSearcher):
         return searcher.stored
-    parameters = {}
-    for name, value in searcher.get_params(deep=False).items():
-        try:
-            parameters[name] = json.loads(json.dumps(value, allow_nan=False))
-        except (TypeError, ValueError):
-            parameters[name] = {"text": repr(value)}
+    parameters = _jsonable(searcher.get_params(deep=False))
     return {"name": SEARCHERS.name_of(type(searcher)) or type(searcher).__name__, "parameters": parameters}
+
+
+def _jsonable(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for name, value in parameters.items():
+        try:
+            plain[name] = json.loads(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError):
+            plain[name] = {"text": repr(value)}
+    return plain
 
 
 def _stored_searcher(study: str, stored: Mapping[str, Any]) -> Searcher:

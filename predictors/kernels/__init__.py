@@ -8,6 +8,7 @@ from .coregionalisation import Coregionalised
 from .grouped import GroupedLinear, OnUnitGroups
 from .similarity import Linear, Tanimoto
 from .stationary import Hamming, Stationary
+from .trend import Trend
 
 __all__ = [
     "Coregionalised",
@@ -21,5 +22,6 @@ __all__ = [
     "Stationary",
     "Sum",
     "Tanimoto",
+    "Trend",
     "WeightedDot",
 ]

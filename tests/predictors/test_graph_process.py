@@ -121,6 +121,15 @@ def test_without_counts_it_is_the_plain_process():
     assert make_predictor("gp_graph").fit(matrix, Y).report_[0]["term"] == "other columns"
 
 
+def test_through_inducing_rows():
+    whole = make_predictor("gp_graph", combine="both").fit(TRAIN, Y)
+    sparse = make_predictor("gp_graph", combine="both", sparse_from=50, inducing=60).fit(TRAIN, Y)
+    for found, exact in zip(sparse.predict(TEST, True), whole.predict(TEST, True), strict=True):
+        np.testing.assert_allclose(found, exact, rtol=0.02, atol=0.02)
+    polished = make_predictor("gp_graph", combine="both", sparse_from=50, inducing=30, polish=3).fit(TRAIN, Y)
+    assert kendalltau(polished.predict(TEST), worth(TEST))[0] > 0.7
+
+
 @pytest.mark.parametrize("name", ["gp_graph@semantic+wl+shortest_path", "gp_random_walk"])
 @pytest.mark.parametrize("parameters", [{"combine": "both"}, {"graph_kernel": "matern52", "combine": "product"}])
 def test_files_restore_the_kernel(name, parameters, tmp_path):

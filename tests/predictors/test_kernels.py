@@ -12,6 +12,7 @@ from archcast.predictors.kernels import (
     OnUnitGroups,
     Stationary,
     Tanimoto,
+    Trend,
     WeightedDot,
 )
 from archcast.predictors.marginal_likelihood import NoisePrior, Posterior, cholesky, fit_parameters
@@ -37,6 +38,8 @@ KERNELS = {
         + OnColumns(Stationary("matern32"), [0, 1])
         + OnColumns(OnUnitGroups(Stationary("rbf")), [4, 5])
     ),
+    "trend": Trend,
+    "on a trend": lambda: Stationary("matern32") + Trend(),
     "coregionalised": lambda: Coregionalised(Stationary("matern32"), 4),
     "sum of products": lambda: Stationary("matern32", only=0) * Tanimoto() + Hamming(),
 }
