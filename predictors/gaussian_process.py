@@ -22,6 +22,9 @@ from .seed_noise import NoiseTrend, choose_share
 _QUERY_CHUNK = 512
 """Architectures forecast at once: their covariances with a thousand observations stay in the cache."""
 
+_REFITTED = 200
+"""Up to so many observations the hyperparameters found with all know those left out too well to be kept."""
+
 _SECONDS_PER_FLOP = 1.5e-10
 """Roughly, on one core, memory traffic included."""
 
@@ -212,13 +215,16 @@ class GaussianProcess(Predictor):
             self._alphas.append(self._sparse[k].weights)
 
     def _learn_scaling(self, features: Matrix) -> None:
-        """Learn the shift and scale of the quantities; the count kernels need the columns as they are."""
-        raw = isinstance(self._named_kernel(), _RAW)
-        keep = self.columns_.indicator | raw
+        """Learn the shift and scale of the quantities."""
+        keep = self.columns_.indicator | self._raw_columns()
         spread = features.std(axis=0)
         self._shift = np.where(keep, 0.0, features.mean(axis=0))
         self._scale = np.where(keep | (spread < 1e-9), 1.0, spread)
         _, self._groups = np.unique(np.array(self.columns_.groups), return_inverse=True)
+
+    def _raw_columns(self) -> NDArray[np.bool_]:
+        """Return the columns that the kernel needs as they are, `(d,)`: all of them for the kernels of counts."""
+        return np.full(len(self.columns_), isinstance(self._named_kernel(), _RAW))
 
     def _scaled(self, features: Matrix) -> Matrix:
         scaled: Matrix = (features - self._shift) / self._scale
@@ -255,11 +261,14 @@ class GaussianProcess(Predictor):
         return float(np.exp(theta[-1])) + NoisePrior().floor
 
     def _left_out(self, features: Matrix, z: Matrix, folds: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
-        """Return the forecasts of each fold given the others, at the hyperparameters found with all.
+        """Return the forecasts of each fold given the others: of few observations by fits that did not see them.
 
-        For observations B left out: mean `z_B - (C_BB)^-1 (C z)_B` and covariance `(C_BB)^-1`, where C is the inverse
-        of the covariance of all (Rasmussen and Williams, 2006, section 5.4.2, there for one observation).
+        With many the hyperparameters found with all stay. For observations B left out: mean `z_B - (C_BB)^-1 (C z)_B`
+        and covariance `(C_BB)^-1`, where C is the inverse of the covariance of all (Rasmussen and Williams, 2006,
+        section 5.4.2, there for one observation).
         """
+        if len(z) <= _REFITTED and self._noise_shape is None:
+            return super()._left_out(features, z, folds)
         standard = (z - self._z_mean) / self._z_scale
         mean, std = np.empty_like(z), np.empty_like(z)
         for k, thin in enumerate(self._sparse):
@@ -279,7 +288,7 @@ class GaussianProcess(Predictor):
         """Return the estimate for the search on the subset, and for conditioning on all."""
         searched = min(n, self.subset)
         step = _SECONDS_PER_FLOP * searched**2 * (2 * searched + 4 * d)
-        search = 40 * (1 + self.restarts) * step
+        search = 40 * (1 + self.restarts) * step * (10 if n <= _REFITTED else 1)
         if self._is_sparse(n):
             return search + sparse.seconds(n, d, self.inducing, self.polish)
         return search + _SECONDS_PER_FLOP * n**2 * (3 * n + 4 * d)

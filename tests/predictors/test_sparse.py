@@ -6,7 +6,7 @@ import archcast as ac
 import numpy as np
 import pytest
 from archcast.errors import InvalidDataError
-from archcast.predictors import sparse
+from archcast.predictors import gaussian_process, sparse
 from archcast.predictors.gaussian_process import GaussianProcess
 from archcast.predictors.kernels import Hamming, Linear, Stationary, Tanimoto
 from archcast.predictors.marginal_likelihood import NoisePrior, Posterior
@@ -17,6 +17,12 @@ KERNELS = {
     "rbf * tanimoto + linear": lambda: Stationary("rbf") * Tanimoto() + Linear(),
     "hamming": Hamming,
 }
+
+
+@pytest.fixture(autouse=True)
+def _formula(monkeypatch):
+    """Leave out by the formula, as of many observations."""
+    monkeypatch.setattr(gaussian_process, "_REFITTED", 0)
 
 
 @pytest.fixture
