@@ -19,7 +19,7 @@ COMPARED = 5_000
 """Observations at which the sparse process is held against the exact one and GPyTorch's sparse one."""
 SPACE = 423_624
 """The cells of NAS-Bench-101: so many are forecast at the end."""
-MEMORY_MB = 600.0
+MEMORY_MB = 500.0
 """What these forecasts may take."""
 TAU_LOST = 0.015
 """What the sparse process may lose of the exact one's Kendall tau."""
