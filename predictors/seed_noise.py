@@ -124,8 +124,7 @@ def _curve(at: Floats, logs: Floats, spread: float) -> Floats:
     """Return the coefficients of a parabola, highest power first, through logarithms that scatter by a variance."""
     powers = np.vander(at, 3)
     precision = powers.T @ powers + spread * np.diag([_CURVATURE**-2, _SLOPE**-2, 0.0])
-    curve: Floats = np.linalg.solve(precision, powers.T @ logs)
-    return curve
+    return np.asarray(np.linalg.solve(precision, powers.T @ logs), dtype=np.float64)
 
 
 def _within(at: Floats, known: Floats) -> Floats:
