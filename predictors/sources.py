@@ -261,6 +261,21 @@ def as_sources(given: Any) -> tuple[Source, ...]:
     return tuple(found)
 
 
+def check_sources(predictor: Predictor, space: SearchSpace) -> None:
+    """Refuse sources of a predictor that can be of no use to a space, before anything is fitted.
+
+    Raises
+    ------
+    InvalidDataError
+        Where `fit` would refuse one of them: see `fit_source`. What an encoder learns of is not looked at.
+    """
+    encoder = predictor._new_encoder()
+    for source in as_sources(predictor.get_params(deep=False)["sources"]):
+        source.check_space(space)
+        if source.predictor is None and source.space != space and encoder is not None and encoder.stateless:
+            source.encoded(np.arange(1), encoder, space)
+
+
 def _check_predictor(predictor: Any) -> None:
     if not isinstance(predictor, Predictor):
         raise InvalidDataError(f"expected a fitted predictor, got {type(predictor).__name__}")

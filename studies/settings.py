@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..errors import ArchcastError, InvalidDataError, StudyMismatchError
 from ..searchers import SEARCHERS, History, Searcher, make_searcher
+from ..searchers.sources import with_sources
 from ..spaces import Architectures, SearchSpace, space_from_spec
 from ..trainers import Fidelity
 from ..trainers.journal_table import direction_of
 from .pruning import make_pruner
+from .sources import StudySource, names_of, study_sources
 
 _FORMAT = 1
 DEFAULTS: dict[str, Any] = {
@@ -23,6 +26,8 @@ DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "heartbeat": 10,
 }
+SOURCED = "bo_transfer"
+"""The default searcher where there are sources."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +42,7 @@ class StudySettings:
     higher_is_better : bool
         Its direction.
     searcher : Searcher
+        Without the sources.
     task : str
         The name of what is trained, as it stands in records and tables.
     recipe : dict
@@ -54,6 +60,8 @@ class StudySettings:
     heartbeat, grace : int
         Workers give a sign of life every `heartbeat` seconds; one that is silent for more than `grace` seconds is
         dead, and what it trained is trained by another.
+    sources : tuple of StudySource
+        What the searcher learns from besides.
 
     Raises
     ------
@@ -74,6 +82,7 @@ class StudySettings:
     cost_metric: str | None = None
     heartbeat: int = 10
     grace: int = 60
+    sources: tuple[StudySource, ...] = ()
 
     def __post_init__(self) -> None:
         _require_text("metric", self.metric)
@@ -103,6 +112,23 @@ class StudySettings:
         """`"higher"` or `"lower"`."""
         return "higher" if self.higher_is_better else "lower"
 
+    @cached_property
+    def asked(self) -> Searcher:
+        """The searcher as it is asked: with the sources, which are read now.
+
+        Raises
+        ------
+        UnknownNameError
+            If a table or metric of a source does not exist.
+        InvalidDataError
+            If the searcher takes no sources, or one is of no use to the space or cannot be read again.
+        StudyMismatchError
+            If a source does not hold what it held when the study was made.
+        """
+        if not self.sources:
+            return self.searcher
+        return with_sources(self.searcher, [source.load() for source in self.sources], self.space)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the settings, JSON-able."""
         return {
@@ -120,6 +146,7 @@ class StudySettings:
             "cost_metric": self.cost_metric,
             "heartbeat": self.heartbeat,
             "grace": self.grace,
+            "sources": [source.stored for source in self.sources],
         }
 
 
@@ -128,8 +155,11 @@ def make_settings(given: Mapping[str, Any]) -> StudySettings:
 
     Raises
     ------
+    UnknownNameError
+        If there is no such searcher, pruner, or table or metric of a source.
     InvalidDataError
-        If the space or the metric is missing, or a value is out of range.
+        If the space or the metric is missing, a value is out of range, or there are sources that the searcher cannot
+        take or that are of no use to the space.
     """
     for name, example in (("space", "nasbench201"), ("metric", "valid/accuracy")):
         if given.get(name) is None:
@@ -137,13 +167,18 @@ def make_settings(given: Mapping[str, Any]) -> StudySettings:
     values: dict[str, Any] = {name: DEFAULTS.get(name) if value is None else value for name, value in given.items()}
     direction = values.pop("direction", None) or direction_of(_require_text("metric", values["metric"]))
     values["higher_is_better"] = _require_direction(direction) == "higher"
+    values["sources"] = study_sources(values.get("sources") or ())
+    if values["sources"] and given.get("searcher") is None:
+        values["searcher"] = SOURCED
     values["searcher"] = _searcher(values["searcher"])
     values["recipe"] = dict(values.get("recipe") or {})
     values["fidelity"] = values.get("fidelity") or Fidelity()
     values["seeds"] = () if values.get("seeds") is None else _distinct_seeds(values["seeds"])
     if values.get("grace") is None:
         values["grace"] = 6 * values["heartbeat"] if isinstance(values["heartbeat"], int) else 60
-    return StudySettings(**values)
+    settings = StudySettings(**values)
+    assert settings.asked is not None  # sources that are of no use are refused now
+    return settings
 
 
 def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, Any]) -> StudySettings:
@@ -161,13 +196,14 @@ def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, An
             f"the settings of study {name!r} are of format {stored.get('format')!r}, expected {_FORMAT}: another "
             "version of archcast made it"
         )
-    stored = {"seeds": [stored.get("seed")], **stored}  # studies of before trained one seed
+    # Studies of before trained one seed, and had no sources.
+    stored = {"seeds": [stored.get("seed")], "sources": [], **stored}
     make_pruner(given.get("pruner"))
     for setting, value in given.items():
         if value is None or setting not in stored:
             continue
         plain = _plain(setting, value)
-        if plain != stored[setting]:
+        if not _same(setting, plain, stored[setting]):
             own, other = _difference(stored[setting], plain)
             raise StudyMismatchError(
                 f"study {name!r} has {setting} {own}, and was opened with {other}; leave that out to go on with the "
@@ -182,6 +218,9 @@ def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, An
             searcher=own_searcher if isinstance(own_searcher, Searcher) else _stored_searcher(name, stored["searcher"]),
             fidelity=Fidelity.from_dict(stored["fidelity"]),
             seeds=tuple(stored["seeds"]),
+            sources=study_sources(given["sources"])
+            if given.get("sources") is not None
+            else tuple(StudySource.from_stored(item) for item in stored["sources"]),
             **{key: stored[key] for key in ("task", "recipe", "seed", "pruner", "cost_metric", "heartbeat", "grace")},
         )
     except ArchcastError:
@@ -246,6 +285,8 @@ def _plain(setting: str, value: Any) -> Any:
         return searcher_to_dict(_searcher(value))
     if setting == "direction":
         return _require_direction(value)
+    if setting == "sources":
+        return [source.stored for source in study_sources(value)]
     if isinstance(value, SearchSpace):
         value = value.spec
     elif isinstance(value, Fidelity):
@@ -256,6 +297,13 @@ def _plain(setting: str, value: Any) -> Any:
         return json.loads(json.dumps(value))
     except (TypeError, ValueError):
         return value
+
+
+def _same(setting: str, given: Any, stored: Any) -> bool:
+    """Return whether a setting is what is stored: of sources what they hold, wherever it is read."""
+    if setting == "sources":
+        return [item["digest"] for item in given] == [item["digest"] for item in stored]
+    return bool(given == stored)
 
 
 def _require_text(name: str, value: Any) -> str:
@@ -286,6 +334,8 @@ def _require_direction(value: Any) -> str:
 
 def _difference(own: Any, other: Any) -> tuple[str, str]:
     """Return both as text; of two searchers or pruners of one name only the parameters that differ."""
+    if isinstance(own, list) and any(isinstance(item, Mapping) for item in [*own, *other]):
+        return names_of(own), names_of(other)
     described = isinstance(own, Mapping) and isinstance(other, Mapping) and "name" in own
     if described and own["name"] == other.get("name"):
         names = sorted({*own["parameters"], *other["parameters"]})

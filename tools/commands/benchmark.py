@@ -61,7 +61,7 @@ def benchmark(
         typer.Option(
             "--searcher",
             help="A searcher, repeatable; auto, regularized_evolution and random by default, ehvi, parego and random "
-            "for several objectives or constraints.",
+            "for several objectives or constraints, bo_transfer, auto and random with sources.",
         ),
     ] = None,
     source: SourceOption = None,
@@ -123,7 +123,7 @@ def benchmark(
         --constraint 'model/parameters<=6' --searcher ehvi --searcher nsga2 --searcher tpe --budget 100 --seeds 20
 
         archcast benchmark -t nasbench_graph_cora:cora/test_accuracy --searcher bo --searcher bo_transfer
-        --source nasbench_graph_citeseer:citeseer/test_accuracy --budget 50
+        --searcher tpe --searcher warm:tpe --source nasbench_graph_citeseer:citeseer/test_accuracy --budget 50
 
         archcast benchmark -t nasbench_nlp -m wikitext2/test_loss --searcher bo --workers 4 --budget 60
 
@@ -169,11 +169,12 @@ def benchmark(
             usual = ["ehvi", "parego", "random"]
         else:
             problems = [_problem(as_problem, text, metric, epoch, select_metric) for text in table]
-            usual = ["auto", "regularized_evolution", "random"]
+            usual = ["bo_transfer", "auto", "random"] if source else ["auto", "regularized_evolution", "random"]
         sources = read_sources(source or [], higher_is_better=True)
+        spaces = [problem.space for problem in problems]
         plan = SearchPlan(
             problems,
-            searchers=searchers_with_sources(searcher or usual, sources) if sources else searcher or usual,
+            searchers=searchers_with_sources(searcher or usual, sources, spaces) if sources else searcher or usual,
             budget=150 if budget is None else budget,
             seeds=seed_list(seeds),
             batch=batch,
