@@ -123,6 +123,28 @@ def test_the_incumbent_may_be_selected_by_validation():
     assert "no metric 'proteins/valid_accuracy'" in str(result.exception)
 
 
+def test_the_incumbent_may_be_selected_by_one_training_of_each():
+    signals = ["-t", "mnist1d_nasbench201:mnist1d/test_accuracy", "--select-metric", "valid_accuracy", "-b", "6"]
+    table = load_table("mnist1d_nasbench201")
+    for chosen, trainings in (("each", (0, 1, 2)), ("3", (3, 3, 3))):
+        result = run(*signals, "--searcher", "random", "--seeds", "3", "--select-seed", chosen, "--json")
+        for line, training in zip(result.stdout.splitlines(), trainings, strict=True):
+            record = json.loads(line)
+            assert str(record["select_seed"]) == chosen
+            told = table.values("mnist1d/valid_accuracy", seed=training)
+            best = table.query([record["best"]], "mnist1d/valid_accuracy", seed=training, by="canonical")
+            assert best[0] == told[record["rows"]].max()
+    for more, message in (
+        (["--select-seed", "all"], "--select-seed must be an integer or 'each', got 'all'"),
+        (["--select-seed", "0", "--scheduler", "asha"], "--select-seed is for searchers that train fully"),
+        (["--select-seed", "each", "-t", "nasbench201:cifar10/test_accuracy@12"], "has one value of each architecture"),
+    ):
+        refused = run(*signals, *more, "--searcher", "random", "--json")
+        assert isinstance(refused.exception, InvalidDataError)
+        assert message in str(refused.exception)
+        assert refused.stdout == ""
+
+
 def test_several_objectives_under_a_constraint(tmp_path):
     aims = ["--objective", "cifar10/test_accuracy@200", "--objective", "params", "--constraint", "flops<=1e8"]
     usual = ["-t", "nasbench201", *aims, "--reference", "params=1.2e6", "--searcher", "random", "-b", "12"]
@@ -152,6 +174,7 @@ def test_several_objectives_under_a_constraint(tmp_path):
         (["--objective", "params", "--constraint", "params<1e6"], "must read NAME<=VALUE"),
         (["--objective", "params", "--reference", "params"], "--reference must read NAME=VALUE, got 'params'"),
         (["--objective", "params", "--select-metric", "valid_accuracy"], "--select-metric goes with one metric"),
+        (["--objective", "params", "--select-seed", "each"], "--select-seed goes with one metric, expected none"),
         (["--objective", "taste"], "does not know 'taste' of an architecture, expected 'params' or 'flops'"),
         (["--objective", "params", "--constraint", "params<=1"], "no architecture with values that are feasible"),
     ],
