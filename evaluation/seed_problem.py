@@ -88,7 +88,10 @@ class SeedProblem(SearchProblem):
                 f"metric {select!r} of table {source.name!r} has one value of each architecture: expected several "
                 "trainings to select by one of them"
             )
-        if select_seed == EACH:
+        chosen: tuple[int, ...]
+        if isinstance(select_seed, str):
+            if select_seed != EACH:
+                raise InvalidDataError(f"select_seed must be an integer or {EACH!r}, got {select_seed!r}")
             chosen = labels
             told = np.array(source.values(select, epoch=at, seed="all"), dtype=np.float64)
         else:

@@ -74,7 +74,7 @@ def test_missing_trainings_fail_and_are_no_part_of_the_mean(tmp_path):
     [
         ("nasbench201", "cifar10/test_accuracy", {}, InvalidDataError, "has one value of each architecture: expected"),
         ("mnist1d_nasbench201", TEST, {"select_seed": 9}, UnknownNameError, "has no seed 9; its seeds are: 0, 1, 2, 3"),
-        ("mnist1d_nasbench201", TEST, {"select_seed": "any"}, UnknownNameError, "has no seed 'any'"),
+        ("mnist1d_nasbench201", TEST, {"select_seed": "any"}, InvalidDataError, "must be an integer or 'each'"),
         ("mnist1d_nasbench201", "mnist1d/taste", {}, UnknownNameError, "no metric 'mnist1d/taste'"),
     ],
 )

@@ -175,8 +175,8 @@ def benchmark(
                 raise InvalidDataError(f"{option} is for multi-fidelity search: expected --scheduler beside it")
         problems: list[Problem]
         if objective or constraint or reference:
-            for option, given in (("--select-metric", select_metric), ("--select-seed", select_seed)):
-                if given is not None:
+            for option, text in (("--select-metric", select_metric), ("--select-seed", select_seed)):
+                if text is not None:
                     raise InvalidDataError(f"{option} goes with one metric, expected none beside objectives")
             aims = objective or []
             start = _references(reference or [])
