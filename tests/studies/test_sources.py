@@ -56,6 +56,7 @@ def test_what_is_stored_names_the_sources_and_not_what_they_hold(make, path):
     losses = ac.load_table("mnist1d_nasbench201")
     given = study.settings.asked.reader().get_params()["sources"][1]
     assert given.y.tolist() == (-losses.values("mnist1d/valid_loss")).tolist()
+    assert [trial.about["initial"] for trial in study.trials()] == [True] * 3
     assert f"{CIFAR100}, {MNIST1D}" in study.summary().to_html()
     assert open_study("study", path, sources=[CIFAR100, MNIST1D]).history() == study.history()
 
