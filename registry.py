@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from .errors import InvalidDataError, UnknownNameError
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -165,9 +166,30 @@ class Registry:
                 raise InvalidDataError(f"{self.kind} {name!r} needs the parameter {parameter!r}")
         return factory(**given)
 
+    def make(self, kind: type[T], name: str, /, **parameters: Any) -> T:
+        """Build the component `name` as `create` does, and see to it that it is what its kind promises.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such component.
+        InvalidDataError
+            If `create` refuses the parameters, or what is registered makes something else than a `kind`.
+        """
+        made = self.create(name, **parameters)
+        if not isinstance(made, kind):
+            raise InvalidDataError(
+                f"{self.kind} {name!r} is registered with {_with_article(type(made))}, expected {_with_article(kind)}"
+            )
+        return made
+
     def summary(self, name: str) -> str:
         """Return one line about `name`, without importing a built-in component."""
         if name in self._builtin:
             return self._builtin[name].summary
         document = inspect.getdoc(self.factory(name)) or ""
         return document.strip().splitlines()[0] if document.strip() else "(no description)"
+
+
+def _with_article(kind: type) -> str:
+    return f"{'an' if kind.__name__[0] in 'AEIOUaeiou' else 'a'} {kind.__name__}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import InvalidDataError, TableFormatError
+from ..errors import TableFormatError
 from ..registry import Entry, Registry
 from .observation import Observation, write_observations
 from .schema import Column, MetricInfo
@@ -87,10 +87,7 @@ def load_table(name_or_path: str | Path) -> Table:
         text not in TABLES and ("/" in text or "\\" in text or text.endswith((".h5", ".hdf5")) or Path(text).is_file())
     ):
         return Table(name_or_path)
-    table = TABLES.create(text)
-    if not isinstance(table, Table):
-        raise InvalidDataError(f"table {text!r} is registered with a {type(table).__name__}, expected a Table")
-    return table
+    return TABLES.make(Table, text)
 
 
 __all__ = [

@@ -7,6 +7,7 @@ from typing import Any
 
 from sklearn.base import clone
 
+from ..encoders import split_encoder
 from ..errors import InvalidDataError
 from ..registry import Entry, Registry
 from ..spaces import Architecture, Architectures, SearchSpace
@@ -56,18 +57,8 @@ def make_design(name: str, **parameters: Any) -> Design:
     >>> ac.make_design("kmeans@adjacency")
     ClusterDesign(encoder='adjacency')
     """
-    base, at, encoder = name.partition("@")
-    if at:
-        from ..encoders import make_encoder
-
-        if "encoder" in parameters:
-            raise InvalidDataError(f"design {name!r} names its encoder, got also {parameters['encoder']!r}")
-        make_encoder(encoder)
-        parameters = {"encoder": encoder, **parameters}
-    found = DESIGNS.create(base, **parameters)
-    if not isinstance(found, Design):
-        raise InvalidDataError(f"design {base!r} is registered with a {type(found).__name__}, expected a Design")
-    return found
+    base, parameters = split_encoder("design", name, parameters)
+    return DESIGNS.make(Design, base, **parameters)
 
 
 def as_design(given: str | Design) -> Design:

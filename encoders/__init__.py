@@ -130,13 +130,27 @@ def make_encoder(name: str, **parameters: Any) -> Encoder:
     names = name.split("+")
     if len(names) > 1 and parameters:
         raise InvalidDataError(f"encoder parameters need a single encoder name, got {name!r}")
-    parts = [ENCODERS.create(part, **parameters) for part in names]
-    for part, encoder in zip(names, parts, strict=True):
-        if not isinstance(encoder, Encoder):
-            raise InvalidDataError(
-                f"encoder {part!r} is registered with a {type(encoder).__name__}, expected an Encoder"
-            )
+    parts: list[Encoder] = [ENCODERS.make(Encoder, part, **parameters) for part in names]
     return parts[0] if len(parts) == 1 else ConcatenatedEncoder(parts, labels=names)
 
 
-__all__ = ["ENCODERS", "Columns", "ConcatenatedEncoder", "Encoder", "make_encoder", "register_encoder"]
+def split_encoder(kind: str, name: str, parameters: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return what stands before the `@` of `name@encoder`, and the parameters with the encoder among them.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such encoder: a misspelt one is reported now rather than when it is used.
+    InvalidDataError
+        If the parameters hold an encoder too; the message begins with the `kind` of what is named.
+    """
+    base, at, encoder = name.partition("@")
+    if not at:
+        return base, dict(parameters)
+    if "encoder" in parameters:
+        raise InvalidDataError(f"{kind} {name!r} names its encoder, got also {parameters['encoder']!r}")
+    make_encoder(encoder)
+    return base, {"encoder": encoder, **parameters}
+
+
+__all__ = ["ENCODERS", "Columns", "ConcatenatedEncoder", "Encoder", "make_encoder", "register_encoder", "split_encoder"]

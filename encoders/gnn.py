@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidDataError
 from ..spaces import Architectures, SearchSpace
+from ..torch_runtime import limited_threads, require_torch, torch_device
 from .base import Columns, Encoder
 from .graph_tensors import GraphTensorEncoder
-from .neural import limited_threads, require_torch, torch_device
 
 NETWORKS = ("gin", "transformer")
 _CHUNK = 512
@@ -113,7 +113,7 @@ class GraphNetworkEncoder(Encoder):
 
     def _transform(self, architectures: Architectures) -> NDArray[Any]:
         torch = require_torch()
-        space, device = architectures.space, torch_device(self.device)
+        space, device = architectures.space, torch_device(self.device, double=True)
         encoder = GraphTensorEncoder(self.graph)
         layout, rows = encoder.layout(space), encoder.transform(architectures)
         width = len(layout.columns)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InvalidDataError, MissingDependencyError
+from ..errors import InvalidDataError
 from ..files import write_whole
+from ..optional import require
 from .cache import json_line
 
 
@@ -97,12 +98,7 @@ def require_known_suffix(path: Path) -> None:
 
 def require_parquet() -> None:
     """Raise MissingDependencyError if pyarrow is not installed."""
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError:
-        raise MissingDependencyError(
-            "writing Parquet needs pyarrow, which is not installed; install archcast[parquet]"
-        ) from None
+    require("pyarrow.parquet", "writing Parquet", "parquet")
 
 
 _WRITERS: Mapping[str, Any] = {

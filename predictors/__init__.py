@@ -5,10 +5,11 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any
 
-from ..errors import InvalidDataError
+from ..encoders import split_encoder
 from ..registry import Entry, Registry
 from .base import Predictor
 from .confidence import expected_kendall_tau, probability_better, top_k_probability
+from .seed_noise import standard_errors
 from .sources import Source
 
 PREDICTORS = Registry(
@@ -25,6 +26,11 @@ PREDICTORS = Registry(
             ".predictors.gaussian_process:GaussianProcess",
             "Gaussian process, a lengthscale per column",
             {"lengthscales": "column"},
+        ),
+        "gp_trend": Entry(
+            ".predictors.gaussian_process:GaussianProcess",
+            "Gaussian process on top of a linear trend in every kind of feature",
+            {"kernel": "matern32+trend"},
         ),
         "gp_tanimoto": Entry(
             ".predictors.gaussian_process:GaussianProcess",
@@ -142,24 +148,14 @@ def make_predictor(name: str, **parameters: Any) -> Predictor:
     UnknownNameError
         If the predictor or an encoder is unknown.
     InvalidDataError
-        If the predictor does not take one of the parameters.
+        If the predictor does not take one of the parameters, or an encoder is given twice.
     """
-    from ..encoders import make_encoder
-
-    base, at, encoder = name.partition("@")
-    if at:
-        make_encoder(encoder)  # a misspelt encoder is reported now rather than when fitting starts
-        parameters.setdefault("encoder", encoder)
+    base, parameters = split_encoder("predictor", name, parameters)
     base, colon, inner = base.partition(":")
     if colon:
         make_predictor(inner)  # so is a misspelt inner predictor
         parameters.setdefault("predictor", inner)
-    predictor = PREDICTORS.create(base, **parameters)
-    if not isinstance(predictor, Predictor):
-        raise InvalidDataError(
-            f"predictor {base!r} is registered with a {type(predictor).__name__}, expected a Predictor"
-        )
-    return predictor
+    return PREDICTORS.make(Predictor, base, **parameters)
 
 
 def load_predictor(path: str | PathLike[str]) -> Predictor:
@@ -185,5 +181,6 @@ __all__ = [
     "make_predictor",
     "probability_better",
     "register_predictor",
+    "standard_errors",
     "top_k_probability",
 ]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidDataError, MissingDependencyError
+from ..errors import InvalidDataError
+from ..optional import require
 from .trees import TreeEnsemble
 
 if TYPE_CHECKING:
@@ -155,9 +156,4 @@ def import_xgboost() -> ModuleType:
     MissingDependencyError
         If it is not installed.
     """
-    try:
-        import xgboost
-    except ImportError as error:
-        raise MissingDependencyError(f"this predictor needs xgboost (pip install xgboost): {error}") from None
-    module: ModuleType = xgboost
-    return module
+    return require("xgboost", "this predictor")

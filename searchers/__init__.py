@@ -111,10 +111,7 @@ def make_searcher(name: str, **parameters: Any) -> Searcher:
     if colon:
         make_searcher(inner)  # a misspelt inner searcher is reported now
         parameters.setdefault("searcher", inner)
-    searcher = SEARCHERS.create(base, **parameters)
-    if not isinstance(searcher, Searcher):
-        raise InvalidDataError(f"searcher {name!r} is registered with a {type(searcher).__name__}, expected a Searcher")
-    return searcher
+    return SEARCHERS.make(Searcher, base, **parameters)
 
 
 SCHEDULERS = Registry(
@@ -162,10 +159,7 @@ def make_scheduler(name: str, **parameters: Any) -> Scheduler:
             raise InvalidDataError(f"scheduler {name!r} names its searcher, got also {parameters['searcher']!r}")
         SEARCHERS.factory(searcher)
         parameters = {"searcher": searcher, **parameters}
-    scheduler = SCHEDULERS.create(base, **parameters)
-    if not isinstance(scheduler, Scheduler):
-        raise InvalidDataError(f"scheduler {base!r} is registered with a {type(scheduler).__name__}, not a Scheduler")
-    return scheduler
+    return SCHEDULERS.make(Scheduler, base, **parameters)
 
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MissingDependencyError
+from ..optional import requiring
 from ..spaces import Architectures
 from .base import Searcher, check_number, integer_seed
 from .candidates import random_new
@@ -119,11 +119,6 @@ class _Pymoo:
 
 
 def _import_pymoo() -> _Pymoo:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _Pymoo()
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the searcher 'nsga2' needs the package pymoo: pip install archcast[pymoo]"
-        ) from error
+    with requiring("pymoo", "the searcher 'nsga2'", "pymoo"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _Pymoo()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MissingDependencyError
+from ..optional import requiring
 from ..spaces import Architectures, SearchSpace
 from .base import Searcher, check_number, generator_at, integer_seed
 from .candidates import random_new
@@ -294,11 +294,6 @@ def _pool_maximizer(pool: list[Any], scenario: Any, challengers: int) -> Any:
 
 
 def _import_smac() -> _Smac:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _Smac()
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the searcher 'smac' needs the package smac: pip install archcast[smac]"
-        ) from error
+    with requiring("smac", "the searcher 'smac'", "smac"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _Smac()

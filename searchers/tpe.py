@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import MissingDependencyError
+from ..optional import require
 from ..spaces import Architectures
 from .base import Searcher, check_number, integer_seed
 from .candidates import random_new
@@ -59,7 +59,7 @@ class TPE(Searcher):
     def _propose(self, history: History, n: int, rng: np.random.Generator) -> Architectures:
         check_number("initial", self.initial, 1, integer=True)
         check_number("candidates", self.candidates, 1, integer=True)
-        optuna = _import_optuna()
+        optuna = require("optuna", "the searcher 'tpe'", "optuna")
         if len(history) < self.initial or not len(history.finished):
             return random_new(history, n, rng)
         study, choices = self._study(optuna, history, integer_seed(rng))
@@ -133,13 +133,3 @@ class TPE(Searcher):
 def _violations(trial: optuna.trial.FrozenTrial) -> list[float]:
     found: list[float] = trial.system_attrs[_CONSTRAINTS]
     return found
-
-
-def _import_optuna() -> Any:
-    try:
-        import optuna
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the searcher 'tpe' needs the package optuna: pip install archcast[optuna]"
-        ) from error
-    return optuna

@@ -80,10 +80,7 @@ def get_space(name: str, **parameters: Any) -> SearchSpace:
     UnknownNameError
         If there is no such space.
     """
-    space = SPACES.create(name, **parameters)
-    if not isinstance(space, SearchSpace):
-        raise InvalidDataError(f"space {name!r} is registered with a {type(space).__name__}, expected a SearchSpace")
-    return space
+    return SPACES.make(SearchSpace, name, **parameters)
 
 
 def space_from_spec(spec: Mapping[str, Any]) -> SearchSpace:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import InvalidDataError, MissingDependencyError, StorageUnavailableError, UnknownNameError
+from ..errors import InvalidDataError, StorageUnavailableError, UnknownNameError
+from ..optional import missing, require
 from .locks import AdvisoryLock, FileLock, Lock
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Database:
     ) -> None:
         if not patience >= 0:
             raise InvalidDataError(f"patience must be a number of seconds from 0 on, got {patience!r}")
-        self.optuna = import_optuna()
+        self.optuna: Any = require("optuna", "a live study", "optuna")
         self.patience = patience
         self._notify = notify or (lambda text: warnings.warn(text, stacklevel=2))
         self.url, self.name, self.path = _parsed(str(url))
@@ -86,9 +87,7 @@ class Database:
                 self.url, pool_pre_ping=True, connect_args=_connecting(self.url)
             )
         except ImportError as error:
-            raise MissingDependencyError(
-                f"the storage {self.name!r} needs the driver {error.name!r}: pip install archcast[postgresql]"
-            ) from error
+            raise missing(error.name or "psycopg", f"the storage {self.name!r}", "postgresql") from error
         lock = self._lock("opening")
         lock.acquire(_LOCK_PATIENCE)
         try:
@@ -219,21 +218,6 @@ class Database:
 
 class _FileGoneError(Exception):
     """The SQLite file is not there any more."""
-
-
-def import_optuna() -> Any:
-    """Return the module optuna.
-
-    Raises
-    ------
-    MissingDependencyError
-        If it is not installed.
-    """
-    try:
-        import optuna
-    except ImportError as error:
-        raise MissingDependencyError("live studies need the package optuna: pip install archcast[optuna]") from error
-    return optuna
 
 
 @contextlib.contextmanager

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidDataError, UnknownNameError
-from .database import import_optuna, quiet
+from ..optional import require
+from .database import quiet
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -37,7 +38,7 @@ def make_pruner(spec: Mapping[str, Any] | None) -> BasePruner | None:
     name = spec.get("name")
     if not isinstance(name, str) or name not in PRUNERS:
         raise UnknownNameError(f"unknown pruner {name!r}, expected one of {', '.join(PRUNERS)}")
-    optuna = import_optuna()
+    optuna: Any = require("optuna", "a live study", "optuna")
     factory = getattr(optuna.pruners, PRUNERS[name])
     known = inspect.signature(factory).parameters
     for parameter in spec.get("parameters", {}):

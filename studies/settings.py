@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -16,8 +17,9 @@ from ..searchers.sources import with_sources
 from ..spaces import Architectures, SearchSpace, space_from_spec
 from ..trainers import Fidelity
 from ..trainers.journal_table import direction_of
+from .differences import difference, same_setting, shown
 from .pruning import make_pruner
-from .sources import StudySource, names_of, study_sources
+from .sources import StudySource, study_sources
 
 _FORMAT = 1
 DEFAULTS: dict[str, Any] = {
@@ -196,15 +198,14 @@ def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, An
             f"the settings of study {name!r} are of format {stored.get('format')!r}, expected {_FORMAT}: another "
             "version of archcast made it"
         )
-    # Studies of before trained one seed, and had no sources.
-    stored = {"seeds": [stored.get("seed")], "sources": [], **stored}
+    stored = _completed(name, stored)
     make_pruner(given.get("pruner"))
     for setting, value in given.items():
-        if value is None or setting not in stored:
+        if value is None:
             continue
         plain = _plain(setting, value)
-        if not _same(setting, plain, stored[setting]):
-            own, other = _difference(stored[setting], plain)
+        if not same_setting(setting, plain, stored[setting]):
+            own, other = difference(setting, stored[setting], plain)
             raise StudyMismatchError(
                 f"study {name!r} has {setting} {own}, and was opened with {other}; leave that out to go on with the "
                 "study, or give a new study another name"
@@ -229,6 +230,29 @@ def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, An
         raise InvalidDataError(f"the settings of study {name!r} cannot be read: {error!r}") from None
 
 
+def _completed(name: str, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return stored settings with all that archcast did not have when the study was made, which is at its default."""
+    defaults = {item.name: item.default for item in fields(StudySettings) if item.default is not MISSING}
+    try:
+        searcher = stored["searcher"]
+        complete = {
+            **defaults,
+            "recipe": {},
+            **{setting: stored[setting] for setting in ("space", "metric", "direction")},
+            **stored,
+            "seeds": stored.get("seeds", [stored.get("seed", 0)]),
+            "fidelity": Fidelity.from_dict(stored.get("fidelity", {})).to_dict(),
+        }
+        if searcher["name"] in SEARCHERS:
+            accepted = inspect.signature(SEARCHERS.factory(searcher["name"])).parameters.values()
+            absent = {p.name: p.default for p in accepted if p.name not in searcher["parameters"]}
+            later = {parameter: value for parameter, value in absent.items() if value is not inspect.Parameter.empty}
+            complete["searcher"] = {**searcher, "parameters": {**searcher["parameters"], **_jsonable(later)}}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidDataError(f"the settings of study {name!r} cannot be read: {error!r}") from None
+    return complete
+
+
 class UnknownSearcher(Searcher):
     """Stands for a searcher that cannot be made from what is stored: the study can be read, and not gone on with.
 
@@ -247,7 +271,7 @@ class UnknownSearcher(Searcher):
     def _propose(self, history: History, n: int, rng: np.random.Generator) -> Architectures:
         raise InvalidDataError(
             f"the searcher of study {self.study!r} cannot be made from what is stored, pass it when opening the study: "
-            f"{_shown(self.stored)}"
+            f"{shown(self.stored)}"
         )
 
 
@@ -255,13 +279,18 @@ def searcher_to_dict(searcher: Searcher) -> dict[str, Any]:
     """Return the registered name and all parameters of a searcher; what is not JSON-able stands there as its text."""
     if isinstance(searcher, UnknownSearcher):
         return searcher.stored
-    parameters = {}
-    for name, value in searcher.get_params(deep=False).items():
-        try:
-            parameters[name] = json.loads(json.dumps(value, allow_nan=False))
-        except (TypeError, ValueError):
-            parameters[name] = {"text": repr(value)}
+    parameters = _jsonable(searcher.get_params(deep=False))
     return {"name": SEARCHERS.name_of(type(searcher)) or type(searcher).__name__, "parameters": parameters}
+
+
+def _jsonable(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for name, value in parameters.items():
+        try:
+            plain[name] = json.loads(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError):
+            plain[name] = {"text": repr(value)}
+    return plain
 
 
 def _stored_searcher(study: str, stored: Mapping[str, Any]) -> Searcher:
@@ -299,13 +328,6 @@ def _plain(setting: str, value: Any) -> Any:
         return value
 
 
-def _same(setting: str, given: Any, stored: Any) -> bool:
-    """Return whether a setting is what is stored: of sources what they hold, wherever it is read."""
-    if setting == "sources":
-        return [item["digest"] for item in given] == [item["digest"] for item in stored]
-    return bool(given == stored)
-
-
 def _require_text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value or not value.isprintable():
         raise InvalidDataError(f"{name} must be a name, got {value!r}")
@@ -330,30 +352,3 @@ def _require_direction(value: Any) -> str:
     if value not in ("higher", "lower"):
         raise InvalidDataError(f"direction must be 'higher' or 'lower', got {value!r}")
     return str(value)
-
-
-def _difference(own: Any, other: Any) -> tuple[str, str]:
-    """Return both as text; of two searchers or pruners of one name only the parameters that differ."""
-    if isinstance(own, list) and any(isinstance(item, Mapping) for item in [*own, *other]):
-        return names_of(own), names_of(other)
-    described = isinstance(own, Mapping) and isinstance(other, Mapping) and "name" in own
-    if described and own["name"] == other.get("name"):
-        names = sorted({*own["parameters"], *other["parameters"]})
-        differing = [n for n in names if own["parameters"].get(n, ...) != other["parameters"].get(n, ...)]
-        own, other = (
-            {
-                "name": own["name"],
-                "parameters": {n: side["parameters"][n] for n in differing if n in side["parameters"]},
-            }
-            for side in (own, other)
-        )
-    return _shown(own), _shown(other)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping) and {"space", "parameters"} == set(value):
-        value = value["space"] if not value["parameters"] else value
-    elif isinstance(value, Mapping) and {"name", "parameters"} == set(value):
-        parameters = ", ".join(f"{key}={item!r}" for key, item in value["parameters"].items())
-        return f"{value['name']}({parameters})"
-    return repr(value)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from ..errors import ExecutorError, InvalidDataError, MissingDependencyError
+from ..errors import ExecutorError, InvalidDataError
 
 _KNOCK_SECONDS = 10.0
 
@@ -21,15 +21,6 @@ class Connection(Enum):
     FOUND = "it was connected already"
     JOINED = "connected to a cluster that lives on"
     STARTED = "a cluster was started, and ends with the connection"
-
-
-def import_ray() -> Any:
-    """Return the module `ray`, or raise MissingDependencyError that says how to install it."""
-    try:
-        import ray
-    except ImportError:
-        raise MissingDependencyError("running trainings on Ray needs Ray: pip install 'archcast[ray]'") from None
-    return ray
 
 
 def connect(ray: Any, address: str | None) -> Connection:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ExecutorError, InvalidDataError
+from ..optional import require
 from .executors import Executor, Function, OnReport, Outcome, check_timeout
-from .ray_cluster import connect, disconnect, import_ray, room_for
+from .ray_cluster import connect, disconnect, room_for
 from .ray_worker import End, Mailbox, Message, RayWorker
 from .records import Status
 from .worker import dump
@@ -123,7 +124,7 @@ class RayExecutor(Executor):
                 raise InvalidDataError(
                     f"{name} of a Ray executor must be {low}, and a whole number if above 1, got {share:g}"
                 )
-        self._ray = import_ray()
+        self._ray: Any = require("ray", "running trainings on a cluster", "ray")
         self._needs = {"CPU": num_cpus, "GPU": num_gpus, "memory": memory_limit or 0}
         self._connection = connect(self._ray, address)
         try:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import ArchcastError, InvalidDataError, MissingDependencyError
+from ..errors import ArchcastError, InvalidDataError
 from ..spaces import Architecture, Architectures, ArchitecturesLike, SearchSpace, Skeleton
+from ..torch_runtime import require_torch, torch_device
 from .checkpoints import Checkpoints
 from .recipe import Recipe
 from .records import Fidelity, Status, TrainingRecord
@@ -132,7 +133,7 @@ class TorchTrainer:
 
     def __call__(self, report: TrainerReport, requests: Sequence[TrainingRequest]) -> list[TrainingRecord]:
         """Train requests that differ in nothing but the seed."""
-        torch = require_torch()
+        torch = require_torch("a training", "train")
         first = requests[0]
         if first.task != self.task.name:
             raise InvalidDataError(f"this trainer is for task {self.task.name!r}, got a request for {first.task!r}")
@@ -167,7 +168,7 @@ class TorchTrainer:
         try:
             stored = self.weights.parent(request)
             parent_skeleton = recipe.skeleton(self.task, stored.fidelity)
-            examples = self._data(request.fidelity.resolution, choose_device(self.device))["train"][0][:_EXAMPLES]
+            examples = self._data(request.fidelity.resolution, torch_device(self.device))["train"][0][:_EXAMPLES]
             inherited = warm_start(request, skeleton, stored, parent_skeleton, examples)
         except ArchcastError as error:
             raise _NoStartError(str(error)) from None
@@ -184,7 +185,7 @@ class TorchTrainer:
         start = time.perf_counter()
         requests = [request for request, _, _ in starts]
         architecture, fidelity = requests[0].architecture, requests[0].fidelity
-        device = choose_device(self.device)
+        device = torch_device(self.device)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         skeleton = recipe.skeleton(self.task, fidelity)
@@ -294,44 +295,10 @@ def train(
 
 
 def _weight_store(folder: str | Path) -> WeightStore:
-    require_torch()
+    require_torch("a training", "train")
     from .transfer import WeightStore
 
     return WeightStore(folder)
-
-
-def require_torch() -> Any:
-    """Return the module `torch`.
-
-    Raises
-    ------
-    MissingDependencyError
-        If it is not installed.
-    """
-    try:
-        import torch
-    except ImportError:
-        raise MissingDependencyError("trainings need PyTorch: pip install 'archcast[train]'") from None
-    return torch
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of that name; `"auto"` is the fastest there is.
-
-    Raises
-    ------
-    InvalidDataError
-        If there is no such device here.
-    """
-    require_torch()
-    import torch
-
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        name = next(kind for kind, available in there.items() if available)
-    if not there.get(name.partition(":")[0], False):
-        raise InvalidDataError(f"device {name!r} is not there, expected {', '.join(k for k, v in there.items() if v)}")
-    return torch.device(name)
 
 
 def task_tensors(task: Task, resolution: int | None, device: torch.device, dtype: str) -> Tensors:

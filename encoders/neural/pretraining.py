@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...spaces import Architectures, SearchSpace
+from ...torch_runtime import limited_threads, torch_device
 from .. import make_encoder
 from ..graph_tensors import GraphArrays, GraphTensorEncoder
 from .network import GraphNetwork
-from .runtime import limited_threads, torch_device
 from .stacked import StackedLinear
 
 _HIDDEN = 0.2
@@ -72,7 +72,7 @@ class Pretraining:
         key = hashlib.sha256(described.encode()).hexdigest()
         if key not in _memory:
             with limited_threads(n_jobs):
-                _memory[key] = self._train(space, torch_device(device))
+                _memory[key] = self._train(space, torch_device(device, double=True))
             while len(_memory) > _REMEMBERED:
                 _memory.popitem(last=False)
         _memory.move_to_end(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import InvalidDataError
+from ...encoders import split_encoder
 from ...registry import Entry, Registry
 from .base import Extrapolator
 
@@ -65,20 +65,10 @@ def make_extrapolator(name: str, **parameters: Any) -> Extrapolator:
     UnknownNameError
         If the extrapolator or an encoder is unknown.
     InvalidDataError
-        If the extrapolator does not take one of the parameters.
+        If the extrapolator does not take one of the parameters, or an encoder is given twice.
     """
-    from ...encoders import make_encoder
-
-    base, at, encoder = name.partition("@")
-    if at:
-        make_encoder(encoder)
-        parameters.setdefault("encoder", encoder)
-    extrapolator = EXTRAPOLATORS.create(base, **parameters)
-    if not isinstance(extrapolator, Extrapolator):
-        raise InvalidDataError(
-            f"extrapolator {base!r} is registered with a {type(extrapolator).__name__}, expected an Extrapolator"
-        )
-    return extrapolator
+    base, parameters = split_encoder("extrapolator", name, parameters)
+    return EXTRAPOLATORS.make(Extrapolator, base, **parameters)
 
 
 __all__ = ["EXTRAPOLATORS", "Extrapolator", "make_extrapolator", "register_extrapolator"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from ...encoders import Encoder
-from ...encoders.neural import limited_threads, require_torch, torch_device
+from ...torch_runtime import limited_threads, require_torch, torch_device
 from ..base import Floats
 from ..checks import check_integer, check_real
 from .graph_reader import GraphReader
@@ -131,7 +131,7 @@ class DeepKernelPredictor(GraphReader):
 
         from .deep_kernel_model import climb
 
-        model, device = self._model(torch.Generator().manual_seed(self.seed)), torch_device(self.device)
+        model, device = self._model(torch.Generator().manual_seed(self.seed)), torch_device(self.device, double=True)
         own = model.state_dict()
         model.load_state_dict(own | start)
         climb(model, inputs, standard, self.steps, self.subset, self.learning_rate, rng, device)
@@ -159,7 +159,7 @@ class DeepKernelPredictor(GraphReader):
     def _embedded(self, inputs: Inputs) -> Floats:
         """Return the embeddings, `(n, width)`, in double precision, so that batches do not matter."""
         torch = require_torch()
-        device = torch_device(self.device)
+        device = torch_device(self.device, double=True)
         model = self._restored().to(device)
         embedding = np.zeros((len(inputs[0]), self.width))
         with torch.inference_mode():

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...encoders import Encoder
-from ...encoders.neural import limited_threads, require_torch, torch_device
+from ...torch_runtime import limited_threads, require_torch, torch_device
 from ..base import Floats, Predictor
 from ..checks import check_choice, check_integer, check_real
 from .inputs import check_network
@@ -123,7 +123,7 @@ class NeuralPredictor(Predictor):
         torch = require_torch()
         from .training import forecasts, train
 
-        device = torch_device(self.device)
+        device = torch_device(self.device, double=True)
         target = z[:, 0]
         # trained around zero and at unit scale, so that rates and penalties mean the same whatever the transform
         self._centre, self._scale = float(target.mean()), float(target.std())
@@ -171,7 +171,9 @@ class NeuralPredictor(Predictor):
         from .training import forecasts
 
         with limited_threads(self.n_jobs):
-            return forecasts(self._restored(), self._inputs(features), self.n_members, torch_device(self.device))
+            return forecasts(
+                self._restored(), self._inputs(features), self.n_members, torch_device(self.device, double=True)
+            )
 
     def _restored(self) -> nn.Module:
         torch = require_torch()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...errors import ArchcastError, InvalidDataError, MissingDependencyError
+from ...errors import ArchcastError, InvalidDataError
+from ...torch_runtime import require_torch
 from ..architectures import Architecture
 from ..skeleton import Skeleton
 
@@ -38,10 +39,7 @@ def build_network(
     MissingDependencyError
         If PyTorch is not installed.
     """
-    try:
-        import torch
-    except ImportError:
-        raise MissingDependencyError("networks need PyTorch: pip install 'archcast[train]'") from None
+    torch = require_torch("a network", "train")
     from .layers import PlainLayers
 
     factory = architecture.space.network_factory()

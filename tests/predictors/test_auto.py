@@ -155,12 +155,12 @@ def test_the_report_says_what_was_chosen_and_survives_saving(data, tmp_path):
 def test_with_few_observations_the_first_candidate_is_alone(data):
     train, y, test, _ = data
     auto = make_predictor("auto").fit(train[:9], y[:9])
-    assert auto.weights_.tolist() == [1.0, 0.0]
+    assert auto.weights_.tolist() == [1.0, 0.0, 0.0]
     np.testing.assert_allclose(auto.predict(test), make_predictor("gp@semantic").fit(train[:9], y[:9]).predict(test))
     assert auto.report_[1]["note"] == "not tried with fewer than 30 observations"
     assert "fewer than 10" in auto.report_[-1]["note"]
     auto = make_predictor("auto").fit(train[:20], y[:20])
-    assert auto.weights_.tolist() == [1.0, 0.0]
+    assert auto.weights_.tolist() == [1.0, 0.0, 0.0]
     assert auto.report_[-1]["kendall_tau"] == auto.report_[0]["kendall_tau"]
 
 

@@ -194,7 +194,7 @@ def test_bad_parameters(parameters, said):
 
 def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(ac.errors.MissingDependencyError, match="graph networks need PyTorch: pip install"):
+    with pytest.raises(ac.errors.MissingDependencyError, match="a neural network needs the package torch: pip install"):
         ac.make_predictor("gin").fit(TRAIN, worth(TRAIN))
 
 

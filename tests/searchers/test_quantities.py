@@ -214,5 +214,5 @@ def test_what_is_hardly_ever_feasible_is_found():
 
 def test_pymoo_is_asked_for_by_name(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymoo.algorithms.moo.nsga2", None)
-    with pytest.raises(MissingDependencyError, match=r"needs the package pymoo: pip install archcast\[pymoo\]"):
+    with pytest.raises(MissingDependencyError, match=r"needs the package pymoo: pip install 'archcast\[pymoo\]'"):
         make_searcher("nsga2").ask(History.start(SPACE))

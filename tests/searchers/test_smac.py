@@ -31,7 +31,7 @@ def test_without_smac_the_extra_is_named(monkeypatch):
         return real(name, *rest, **others)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(MissingDependencyError, match=r"'smac' needs the package smac: pip install archcast\[smac\]"):
+    with pytest.raises(MissingDependencyError, match=r"'smac' needs the package smac: pip install 'archcast\[smac\]'"):
         make_searcher("smac").ask(History.start(SPACE))
 
 

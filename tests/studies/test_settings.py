@@ -7,7 +7,8 @@ import optuna
 import pytest
 from archcast.errors import ArchcastError, InvalidDataError, StudyMismatchError, UnknownNameError
 from archcast.studies import StudyStorage, open_study, pruner_spec
-from archcast.trainers import Fidelity
+from archcast.studies.storage import SETTINGS
+from archcast.trainers import Fidelity, Recipe
 from toy_studies import METRIC, SPACE, TRAINER, change
 
 
@@ -37,6 +38,49 @@ def test_of_two_searchers_the_difference_is_named(make):
     make(searcher=ac.make_searcher("bo", initial=7))
     with pytest.raises(StudyMismatchError, match=r"has searcher bo\(initial=7\), and was opened with bo\(initial=5\)"):
         make(searcher="bo")
+
+
+RECIPE = Recipe(epochs=3).to_dict()
+
+
+def test_what_came_after_a_study_was_made_is_at_its_default_in_it(make, path):
+    made = make(searcher=ac.make_searcher("bo", initial=7), recipe=RECIPE, cost_metric="cost")
+    stored = made.settings.to_dict()
+    for setting in ("seeds", "pruner", "heartbeat", "grace"):
+        del stored[setting]
+    for holder, value in (("fidelity", "width"), ("recipe", "momentum")):
+        del stored[holder][value]
+    del stored["searcher"]["parameters"]["initial_design"]
+    storage = StudyStorage(path)
+    storage.set_attribute(storage.load("study"), SETTINGS, stored)
+    own = {"seeds": [0], "grace": 60, "fidelity": Fidelity(), "recipe": RECIPE, "cost_metric": "cost"}
+    again = open_study("study", path, **own, searcher=ac.make_searcher("bo", initial=7))
+    assert again.settings.searcher.get_params() == made.settings.searcher.get_params()
+    assert (again.settings.seeds, again.settings.pruner, again.settings.grace) == ((0,), None, 60)
+    for given, message in [
+        ({"seeds": [0, 1]}, r"has seeds \[0\], and was opened with \[0, 1\]"),
+        ({"grace": 99}, "has grace 60, and was opened with 99"),
+        ({"pruner": pruner_spec("median")}, "has pruner None"),
+        ({"fidelity": Fidelity(width=0.5)}, "has fidelity"),
+        ({"recipe": RECIPE | {"momentum": 0.5}}, "has recipe"),
+        ({"recipe": {}}, "has recipe"),
+        (
+            {"searcher": ac.make_searcher("bo", initial=7, initial_design="kmeans")},
+            r"bo\(initial_design='random'\), and was opened with bo\(initial_design='kmeans'\)",
+        ),
+    ]:
+        with pytest.raises(StudyMismatchError, match=message):
+            open_study("study", path, **given)
+
+
+def test_settings_without_what_has_no_default_cannot_be_read(make, path):
+    stored = make().settings.to_dict()
+    storage = StudyStorage(path)
+    for setting in ("space", "metric", "direction", "searcher"):
+        fewer = {name: value for name, value in stored.items() if name != setting}
+        storage.set_attribute(storage.load("study"), SETTINGS, fewer)
+        with pytest.raises(InvalidDataError, match=f"of study 'study' cannot be read: KeyError.*'{setting}'"):
+            open_study("study", path, seed=0)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from archcast.trainers import (
     task_from_arrays,
     train,
 )
-from archcast.trainers.torch_trainer import choose_device, network_size
+from archcast.trainers.torch_trainer import network_size
 from torch import nn
 
 SPACE = ac.get_space("nasbench201")
@@ -371,14 +371,6 @@ def test_time_that_runs_out_is_recorded_with_the_curve(task):
 def test_parameters_are_checked(task, options, match):
     with pytest.raises(InvalidDataError, match=match):
         TorchTrainer(**({"task": task} | options))
-
-
-def test_devices_that_are_not_there(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert choose_device("auto") == torch.device("cpu")
-    with pytest.raises(InvalidDataError, match="device 'cuda:1' is not there, expected cpu"):
-        choose_device("cuda:1")
 
 
 def test_one_architecture_is_trained(task):

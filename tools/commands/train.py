@@ -376,9 +376,9 @@ def proxies(
 
         archcast proxies -f cells.txt --task cifar10 --task-option root=data --proxy synflow --proxy naswot
     """
+    from ...torch_runtime import require_torch
     from ...trainers.measures import mean_loss
     from ...trainers.proxies import PROXIES, score_architectures
-    from ...trainers.torch_trainer import require_torch
     from .outputs import Format, as_csv, print_records
     from .progress import working
 
@@ -387,7 +387,7 @@ def proxies(
         require_writable(output)
     for name in proxy or []:
         PROXIES.factory(name)
-    require_torch()
+    require_torch("a proxy", "train")
     import torch
 
     chosen_space = get_space(space)

@@ -206,17 +206,17 @@ def refuse_impossible(training: Training, fidelity: Fidelity, *, ray: str | None
         If networks of this recipe and fidelity are impossible, this machine, where it is the one that trains, lacks
         the device, or the timeout is not positive.
     """
+    from ...torch_runtime import require_torch, torch_device
     from ...trainers import TorchTrainer
     from ...trainers.executors import check_timeout
-    from ...trainers.torch_trainer import choose_device, require_torch
 
     check_timeout(timeout)
     if isinstance(training.trainer, TorchTrainer):
         training.trainer.recipe.skeleton(training.trainer.task, fidelity)
         if ray is None:
-            require_torch()
+            require_torch("a training", "train")
             if training.trainer.device not in ("auto", "cpu"):
-                choose_device(training.trainer.device)
+                torch_device(training.trainer.device)
 
 
 def _function(text: str) -> Any:

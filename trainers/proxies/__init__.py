@@ -9,14 +9,15 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InvalidDataError, MissingDependencyError
+from ...errors import InvalidDataError
 from ...registry import Entry, Registry
 from ...spaces import Architecture, Architectures
+from ...torch_runtime import require_torch
 from .base import Loss, Proxy
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def score_network(
     InvalidDataError
         If there are fewer than two examples, or not one target for each.
     """
-    torch = _torch()
+    torch = require_torch("a proxy", "train")
     if len(inputs) < 2 or len(targets) != len(inputs):
         raise InvalidDataError(
             f"proxies need at least two examples with one target each, got {len(inputs)} and {len(targets)}"
@@ -120,7 +121,7 @@ def score_architectures(
     inputs, targets, proxies, loss, seed
         As in `score_network`.
     """
-    torch = _torch()
+    torch = require_torch("a proxy", "train")
     names = PROXIES.names() if proxies is None else list(proxies)
     columns: dict[str, NDArray[np.float64]] = {name: np.full(len(architectures), np.nan) for name in names}
     for row, architecture in enumerate(architectures):
@@ -130,14 +131,6 @@ def score_architectures(
         for name, score in score_network(network, inputs, targets, names, loss=loss, seed=seed).items():
             columns[name][row] = score
     return columns
-
-
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError:
-        raise MissingDependencyError("proxies need PyTorch: pip install 'archcast[train]'") from None
-    return torch
 
 
 __all__ = ["PROXIES", "Proxy", "register_proxy", "score_architectures", "score_network"]

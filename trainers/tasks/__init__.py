@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import InvalidDataError
 from ...registry import Entry, Registry
 from .arrays import task_from_arrays, task_from_npz
 from .dataset import task_from_dataset
@@ -47,10 +46,7 @@ def make_task(name: str, /, **parameters: Any) -> Task:
     InvalidDataError
         If it does not take one of the parameters, or its files cannot be read.
     """
-    task = TASKS.create(name, **parameters)
-    if not isinstance(task, Task):
-        raise InvalidDataError(f"task {name!r} is registered with a {type(task).__name__}, expected a Task")
-    return task
+    return TASKS.make(Task, name, **parameters)
 
 
 __all__ = [

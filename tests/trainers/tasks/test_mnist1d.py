@@ -181,7 +181,7 @@ def test_tasks_by_name():
         "npz",
     } <= (set(TASKS.names()))
     register_task("wrong_task")(lambda: 3)
-    with pytest.raises(InvalidDataError, match="task 'wrong_task' is registered with a int, expected a Task"):
+    with pytest.raises(InvalidDataError, match="task 'wrong_task' is registered with an int, expected a Task"):
         make_task("wrong_task")
     register_task("small_mnist1d")(small)
     assert isinstance(make_task("small_mnist1d"), Task) and TASKS.summary("small_mnist1d") == "A little of MNIST-1D."
