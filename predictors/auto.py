@@ -78,7 +78,7 @@ class AutoPredictor(Predictor):
         *,
         candidates: Sequence[str | Predictor] = CANDIDATES,
         budget_s: float = 20.0,
-        folds: int = 4,
+        folds: int = 10,
         calibration: str = "conformal",
         target_transform: str = "rank_gaussian",
         seed: int = 0,

@@ -22,6 +22,9 @@ from .seed_noise import NoiseTrend
 _QUERY_CHUNK = 512
 """Architectures forecast at once: their covariances with a thousand observations stay in the cache."""
 
+_REFITTED = 200
+"""Up to so many observations the hyperparameters found with all know those left out too well to be kept."""
+
 _SECONDS_PER_FLOP = 1.5e-10
 """Roughly, on one core, memory traffic included."""
 
@@ -247,11 +250,14 @@ class GaussianProcess(Predictor):
         return float(np.exp(theta[-1])) + NoisePrior().floor
 
     def _left_out(self, features: Matrix, z: Matrix, folds: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
-        """Return the forecasts of each fold given the others, at the hyperparameters found with all.
+        """Return the forecasts of each fold given the others: of few observations by fits that did not see them.
 
-        For observations B left out: mean `z_B - (C_BB)^-1 (C z)_B` and covariance `(C_BB)^-1`, where C is the inverse
-        of the covariance of all (Rasmussen and Williams, 2006, section 5.4.2, there for one observation).
+        With many the hyperparameters found with all stay. For observations B left out: mean `z_B - (C_BB)^-1 (C z)_B`
+        and covariance `(C_BB)^-1`, where C is the inverse of the covariance of all (Rasmussen and Williams, 2006,
+        section 5.4.2, there for one observation).
         """
+        if len(z) <= _REFITTED and self._noise_shape is None:
+            return super()._left_out(features, z, folds)
         standard = (z - self._z_mean) / self._z_scale
         mean, std = np.empty_like(z), np.empty_like(z)
         for k, thin in enumerate(self._sparse):
@@ -271,7 +277,7 @@ class GaussianProcess(Predictor):
         """Return the estimate for the search on the subset, and for conditioning on all."""
         searched = min(n, self.subset)
         step = _SECONDS_PER_FLOP * searched**2 * (2 * searched + 4 * d)
-        search = 40 * (1 + self.restarts) * step
+        search = 40 * (1 + self.restarts) * step * (10 if n <= _REFITTED else 1)
         if self._is_sparse(n):
             return search + _SECONDS_PER_FLOP * sparse.work(n, d, self.inducing, self.polish)
         return search + _SECONDS_PER_FLOP * n**2 * (3 * n + 4 * d)

@@ -79,7 +79,18 @@ def test_few_observations_leave_the_weights_near_the_prior_and_many_do_not():
 # ---- left-out forecasts ------------------------------------------------------------------------------------------
 
 
-def test_the_formula_of_the_gaussian_process_is_a_refit_at_its_hyperparameters(data):
+def test_few_observations_are_left_out_of_the_hyperparameters_too(data):
+    train, y, *_ = data
+    features = ac.make_encoder("adjacency").transform(train).astype(float)
+    model = make_predictor("gp", target_transform="none").fit(features, y)
+    folds = np.arange(60) % 3
+    found, _ = model._left_out(features, y[:, None], folds)
+    apart = make_predictor("gp", target_transform="none").fit(features[folds != 1], y[folds != 1])
+    np.testing.assert_allclose(found[folds == 1, 0], apart.predict(features[folds == 1]), rtol=1e-9)
+
+
+def test_the_formula_of_the_gaussian_process_is_a_refit_at_its_hyperparameters(data, monkeypatch):
+    monkeypatch.setattr("archcast.predictors.gaussian_process._REFITTED", 0)
     train, y, *_ = data
     features = ac.make_encoder("adjacency").transform(train)
     model = make_predictor("gp", target_transform="none").fit(features, y)
