@@ -13,6 +13,7 @@ from ...encoders import Encoder
 from ...torch_runtime import limited_threads, require_torch, torch_device
 from ..base import Floats, Predictor
 from ..checks import check_choice, check_integer, check_real
+from .cost import REFITS, training_seconds
 from .inputs import check_network
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class NeuralPredictor(Predictor):
     of them. The forecast is their mean. Its deviation adds two things up: how far the members disagree, and noise,
     which is what the errors on left-out observations hold beyond disagreement.
 
-    Subclasses implement `_learn_inputs`, `_inputs` and `_network`.
+    Subclasses implement `_learn_inputs`, `_inputs`, `_multiplications` and `_network`.
 
     Parameters
     ----------
@@ -106,8 +107,12 @@ class NeuralPredictor(Predictor):
         """Return the arrays that the network reads, one row an architecture each."""
 
     @abstractmethod
-    def _network(self, generator: torch.Generator) -> nn.Module:
-        """Return a new network with all members; parameters named `trunk.` may come from a pre-training."""
+    def _multiplications(self, d: int) -> int:
+        """Return how often the network multiplies, in one member, to forecast one row of `d` columns."""
+
+    @abstractmethod
+    def _network(self, members: int, generator: torch.Generator) -> nn.Module:
+        """Return a new network; parameters named `trunk.` may come from a pre-training."""
 
     def _start(self, network: nn.Module, n: int) -> float | None:
         """Put pre-trained weights into the network that `n` observations will train.
@@ -132,14 +137,23 @@ class NeuralPredictor(Predictor):
         inputs = self._inputs(features)
         rng = np.random.default_rng([self.seed, 0])
         outside = _left_out(len(target), self.n_members, rng)
+        penalties = self._penalties(bool(outside.any()))
+        members = len(penalties) * self.n_members
         with limited_threads(self.n_jobs):
-            network = self._network(torch.Generator().manual_seed(self.seed))
-            recipe = self._recipe(self._start(network, len(target)))
-            parts = [np.flatnonzero(~out) for out in outside]
+            network = self._network(members, torch.Generator().manual_seed(self.seed))
+            recipe = self._recipe(np.repeat(penalties, self.n_members), self._start(network, len(target)))
+            parts = [np.flatnonzero(~out) for out in outside] * len(penalties)
             train(network, inputs, standard, parts, recipe, rng, device)
-            self._weights = {k: v.detach().cpu().numpy().copy() for k, v in network.state_dict().items()}
-            at_training = forecasts(network, inputs, self.n_members, device)
-        self._noise = _noise(standard, at_training, outside)
+            at_training = forecasts(network, inputs, members, device).reshape(len(penalties), self.n_members, -1)
+        best = _least_error(standard, at_training, outside)
+        self.penalty_ = penalties[best]
+        kept = slice(best * self.n_members, (best + 1) * self.n_members)
+        self._weights = {k: v[kept].float().cpu().numpy().copy() for k, v in network.state_dict().items()}
+        self._noise = _noise(standard, at_training[best], outside)
+
+    def _penalties(self, choose: bool) -> tuple[float, ...]:
+        """Return the penalties on the weights that ensembles are trained with; one only if there is no choice."""
+        return (0.0,)
 
     def _check_parameters(self) -> None:
         check_network(self.width, self.depth, self.n_jobs)
@@ -151,7 +165,7 @@ class NeuralPredictor(Predictor):
             check_real(name, getattr(self, name), -1e-300)
         check_choice("loss", self.loss, LOSS_NAMES)
 
-    def _recipe(self, pretrained_rate: float | None) -> Recipe:
+    def _recipe(self, penalties: Floats, pretrained_rate: float | None) -> Recipe:
         from .training import Recipe
 
         return Recipe(
@@ -159,10 +173,16 @@ class NeuralPredictor(Predictor):
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
+            penalties=tuple(penalties.tolist()),
             loss=self.loss,
             ranking_weight=self.ranking_weight,
             pretrained_rate=pretrained_rate,
         )
+
+    def _seconds(self, n: int, d: int) -> float:
+        """Return the seconds of a fit and of the fits without each fold; a pre-training serves them all."""
+        rows = len(self._penalties(choose=True)) * self.n_members * min(self.batch_size, n)
+        return (1 + REFITS) * training_seconds(self.steps, rows * self._multiplications(d))
 
     # ---- forecasting --------------------------------------------------------------------------------------------
 
@@ -177,7 +197,7 @@ class NeuralPredictor(Predictor):
 
     def _restored(self) -> nn.Module:
         torch = require_torch()
-        network = self._network(torch.Generator().manual_seed(0))
+        network = self._network(self.n_members, torch.Generator().manual_seed(0))
         network.load_state_dict({name: torch.from_numpy(value) for name, value in self._weights.items()})
         return network
 
@@ -194,13 +214,13 @@ class NeuralPredictor(Predictor):
 
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         return {
-            "scalars": np.array([self._centre, self._scale, self._noise]),
+            "scalars": np.array([self._centre, self._scale, self._noise, self.penalty_]),
             **{f"inputs/{name}": array for name, array in self._learned.items()},
             **{f"network/{name}": array for name, array in self._weights.items()},
         }
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
-        self._centre, self._scale, self._noise = state["scalars"].tolist()
+        self._centre, self._scale, self._noise, self.penalty_ = state["scalars"].tolist()
         self._learned, self._weights = (
             {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
             for prefix in ("inputs/", "network/")
@@ -217,6 +237,13 @@ def _left_out(n: int, members: int, rng: np.random.Generator) -> NDArray[np.bool
     fold = rng.permutation(n) % folds
     outside: NDArray[np.bool_] = fold == (np.arange(members) % folds)[:, None]
     return outside
+
+
+def _least_error(target: Floats, ensembles: Floats, outside: NDArray[np.bool_]) -> int:
+    """Return which of several ensembles, `(ensembles, members, n)`, errs least on what its members left out."""
+    if len(ensembles) == 1:
+        return 0
+    return int(((ensembles - target) ** 2)[:, outside].mean(axis=1).argmin())
 
 
 def _noise(target: Floats, members: Floats, outside: NDArray[np.bool_]) -> float:
