@@ -39,7 +39,7 @@ def labelled_predictors(predictors: Predictors) -> dict[str, Predictor]:
     InvalidDataError
         If an item is something else, a label comes twice, or there is none.
     """
-    found = _labelled("predictor", predictors, Predictor, make_predictor)  # type: ignore[type-abstract]
+    found = _labelled("predictor", predictors, Predictor, make_predictor)
     return _with_made(found, "encoder", make_encoder)
 
 
@@ -55,7 +55,7 @@ def labelled_extrapolators(
     InvalidDataError
         If an item is something else, a label comes twice, or there is none.
     """
-    found = _labelled("extrapolator", extrapolators, Extrapolator, make_extrapolator)  # type: ignore[type-abstract]
+    found = _labelled("extrapolator", extrapolators, Extrapolator, make_extrapolator)
     return _with_made(found, "encoder", make_encoder)
 
 
@@ -69,7 +69,7 @@ def labelled_searchers(searchers: Searchers) -> dict[str, Searcher]:
     InvalidDataError
         If an item is something else, a label comes twice, or there is none.
     """
-    return _labelled("searcher", searchers, Searcher, make_searcher)  # type: ignore[type-abstract]
+    return _labelled("searcher", searchers, Searcher, make_searcher)
 
 
 def labelled_schedulers(schedulers: Schedulers) -> dict[str, Scheduler]:
@@ -82,7 +82,7 @@ def labelled_schedulers(schedulers: Schedulers) -> dict[str, Scheduler]:
     InvalidDataError
         If an item is something else, a label comes twice, or there is none.
     """
-    found = _labelled("scheduler", schedulers, Scheduler, make_scheduler)  # type: ignore[type-abstract]
+    found = _labelled("scheduler", schedulers, Scheduler, make_scheduler)
     return _with_made(found, "searcher", make_searcher)
 
 

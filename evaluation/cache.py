@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,36 @@ NULLABLE = frozenset({"epoch", "test_epoch", "select_epoch", "unit", "queries_to
 def content_key(content: Mapping[str, Any]) -> str:
     """Return a key that is equal for equal content, whatever the process: the SHA-256 of its sorted JSON."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+def described(estimator: Any) -> dict[str, Any]:
+    """Return what tells an estimator from others: its class, its parameters, and the code of classes not our own.
+
+    The version stands for the code of the package; a predictor or searcher that somebody is working on changes
+    without one, and so do those in its parameters. Where there is no source file, its class and parameters must do.
+    """
+    parameters = estimator.get_params(deep=True)
+    kinds = {base for part in (estimator, *parameters.values()) for base in type(part).__mro__}
+    own = __name__.partition(".")[0]
+    foreign = sorted({kind.__module__ for kind in kinds if _is_estimator(kind)} - {""})
+    sources = [_source(module) for module in foreign if module.partition(".")[0] not in (own, "sklearn")]
+    described: dict[str, Any] = {"class": _name(type(estimator)), "parameters": parameters}
+    return described | ({"code": hashlib.sha256(b"|".join(sources)).hexdigest()} if any(sources) else {})
+
+
+def _is_estimator(kind: type) -> bool:
+    return hasattr(kind, "get_params")
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _source(module: str) -> bytes:
+    try:
+        return Path(inspect.getsourcefile(sys.modules[module]) or "").read_bytes()
+    except (KeyError, OSError, TypeError):
+        return b""
 
 
 def content_digest(description: Mapping[str, Any], arrays: Iterable[NDArray[Any]]) -> str:

@@ -20,7 +20,7 @@ from ..errors import ArchcastError, InvalidDataError, PredictorFailedError
 from ..predictors.curves import Extrapolator
 from ..spaces import Architectures
 from .arguments import distinct_integers, labelled_extrapolators
-from .cache import content_digest, content_key
+from .cache import content_digest, content_key, described
 from .curve_report import CurveComparison
 from .metrics import evaluate
 from .runs import Job, Progress, Record, collect, iter_jobs
@@ -130,8 +130,7 @@ class CurvePlan:
                         content = {name: head[name] for name in head if name not in ("table", "extrapolator")} | {
                             "values": self._digest,
                             "rows": rows.hexdigest(),
-                            "class": f"{type(made).__module__}.{type(made).__qualname__}",
-                            "parameters": made.get_params(deep=True),
+                            **described(made),
                         }
                         arguments = (self.table.architectures, self.curves, self.info.epochs, head, made, train, test)
                         yield Job(content_key(content), head, ("table", "extrapolator"), arguments)

@@ -14,7 +14,7 @@ from ..errors import InvalidDataError, SearcherFailedError
 from ..searchers import Scheduler
 from ..searchers.scheduler import FullFidelity
 from .arguments import Schedulers, Searchers, labelled_schedulers, labelled_searchers, of_label
-from .cache import content_key
+from .cache import content_key, described
 from .fidelity_problem import FidelityProblem
 from .fidelity_replay import FidelityTrajectory, run_scheduler
 from .runs import Job, Progress, Record, iter_jobs
@@ -142,11 +142,9 @@ class FidelityPlan(SearchPlan):
                         "version": __version__,
                     }
                     names = ("problem", "table", "searcher")
-                    kind = type(scheduler)
                     content = {name: value for name, value in head.items() if name not in names} | {
                         "values": problem.digest,
-                        "class": f"{kind.__module__}.{kind.__qualname__}",
-                        "parameters": scheduler.get_params(deep=True),
+                        **described(scheduler),
                     }
                     yield Job(
                         content_key(content), head, names, (problem, label, scheduler, seed, self._terms(), tolerance)

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 from ..errors import ArchcastError, InvalidDataError, PredictorFailedError
-from ..predictors import Predictor
+from ..predictors import Predictor, standard_errors
 from ..spaces import Architectures
 from .calibration import LEVELS
 from .metrics import evaluate
@@ -31,12 +31,15 @@ class Problem:
         What predictors are fitted to, and what they are judged by; NaN where it was not measured.
     info : mapping of str to float64 array `(n,)`
         Extras that every predictor gets, in fitting and in predicting.
+    outcomes : float64 array `(n, seeds)`, optional
+        What each seed gave of `train_values`: predictors with `takes_noise` get the standard errors of their rows.
     """
 
     architectures: Architectures
     train_values: NDArray[np.float64]
     test_values: NDArray[np.float64]
     info: Mapping[str, NDArray[np.float64]]
+    outcomes: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ class Forecast:
     quantiles : float64 array `(len(test), q)`
         Quantiles of the forecast, in the metric's units.
     fit_seconds, predict_seconds : float
-        Wall-clock time on one thread; encoding the architectures is part of both.
+        Wall-clock time on one thread; encoding the architectures is part of both, quantiles of the second.
+    chosen : str
+        What the predictor chose in `fit`, in a few words; nothing for predictors that do not choose.
     """
 
     predictor: str
@@ -80,6 +85,7 @@ class Forecast:
     quantiles: NDArray[np.float64]
     fit_seconds: float
     predict_seconds: float
+    chosen: str = ""
 
     def measures(self, ks: Sequence[int], resolution: float | None = None) -> dict[str, float]:
         """Return all measures of `archcast.evaluation.evaluate` for this forecast."""
@@ -163,14 +169,16 @@ def run(problem: Problem, task: Task) -> Forecast:
         {name: values[rows] for name, values in problem.info.items()} or None for rows in (task.train, task.test)
     )
     predictor = clone(task.predictor)
+    known: dict[str, Any] = {}
+    if problem.outcomes is not None and predictor.takes_noise:
+        known["noise_std"] = standard_errors(problem.outcomes[task.train])
     try:
         with threadpool_limits(limits=1):
             start = time.perf_counter()
-            predictor.fit(train, problem.train_values[task.train], info=fit_info)
+            predictor.fit(train, problem.train_values[task.train], info=fit_info, **known)
             fitted = time.perf_counter()
-            mean, std = predictor.predict(test, return_std=True, info=test_info)
+            mean, std, quantiles = predictor.predict_distribution(test, LEVELS, info=test_info)
             predicted = time.perf_counter()
-            quantiles = predictor.predict_quantiles(test, LEVELS, info=test_info)
         _check_shapes(mean, std, len(test))
     except Exception as error:
         kind = "" if isinstance(error, ArchcastError) else f"{type(error).__name__}: "
@@ -190,6 +198,7 @@ def run(problem: Problem, task: Task) -> Forecast:
         quantiles=quantiles,
         fit_seconds=fitted - start,
         predict_seconds=predicted - fitted,
+        chosen=predictor.chosen_,
         **task.describe,
     )
 

@@ -19,7 +19,7 @@ from ..benchmarks_data import Table, load_table
 from ..designs import Design, as_design
 from ..errors import InvalidDataError, PredictorFailedError
 from .arguments import Predictors, distinct_integers, labelled_predictors, of_label
-from .cache import content_digest, content_key
+from .cache import content_digest, content_key, described
 from .forecasts import Draw, Forecast, Problem, Task, run, seeded
 from .metrics import DEFAULT_KS
 from .reports import Comparison
@@ -66,6 +66,9 @@ class ComparisonPlan:
     sources : sequence of str, Source, fitted Predictor or (architectures, y)
         Histories that predictors with `sources` learn from, such as `"nasbench201:cifar100/test_accuracy@12"`: see
         `archcast.evaluation.sources.read_sources`. Predictors that take none are compared as they are.
+    seed_noise : bool
+        Tell predictors that can make use of it how noisy each training value is, by the spread of its seeds; others are
+        compared as they are.
     ks : sequence of int
         Which precision@k, regret@k and n@k are measured.
     resolution : float, optional
@@ -96,6 +99,7 @@ class ComparisonPlan:
         design: str | Design | None = None,
         info: Sequence[str] = (),
         sources: Sequence[Any] = (),
+        seed_noise: bool = False,
         ks: Sequence[int] = DEFAULT_KS,
         resolution: float | None = None,
     ) -> None:
@@ -127,6 +131,7 @@ class ComparisonPlan:
             np.asarray(self.table.values(metric, epoch=epoch), dtype=np.float64),
             np.asarray(self.table.values(self.test_metric, epoch=self.test_epoch), dtype=np.float64),
             {name: self._info_values(name) for name in self.info},
+            self._outcomes() if seed_noise else None,
         )
         self._known = np.flatnonzero(np.isfinite(self.problem.train_values))
         for size in self.sizes:
@@ -142,6 +147,16 @@ class ComparisonPlan:
                     f"n must not exceed the {classes} canonically distinct architectures from which a design can "
                     f"choose, got {max(self.sizes)}"
                 )
+
+    def _outcomes(self) -> NDArray[np.float64]:
+        if not any(predictor.takes_noise for predictor in self.predictors.values()):
+            raise InvalidDataError(
+                f"seed_noise needs a predictor that makes use of it, such as 'gp', got {', '.join(self.predictors)}"
+            )
+        outcomes = np.asarray(self.table.values(self.metric, epoch=self.epoch, seed="all"), dtype=np.float64)
+        if not (np.isfinite(outcomes).sum(axis=1) > 1).any():
+            raise InvalidDataError(f"seed_noise needs outcomes of several seeds, {self.metric!r} has one of each")
+        return outcomes
 
     def _info_values(self, text: str) -> NDArray[np.float64]:
         name, at, epoch = text.rpartition("@")
@@ -293,6 +308,7 @@ class ComparisonPlan:
             "n_test": len(draw.test),
             "n_missing": draw.missing,
             "leaked": draw.leaked,
+            **({"seed_noise": True} if self.problem.outcomes is not None else {}),
         }
 
     @cached_property
@@ -305,22 +321,24 @@ class ComparisonPlan:
                 self.problem.train_values,
                 self.problem.test_values,
                 *self.problem.info.values(),
+                *([] if self.problem.outcomes is None else [self.problem.outcomes]),
             ],
         )
 
     def _content(self, task: Task, draw: Draw) -> dict[str, Any]:
-        kind = type(task.predictor)
         rows = hashlib.sha256(draw.train.astype(np.int64).tobytes() + b"|" + draw.test.astype(np.int64).tobytes())
         head = self._head(task, draw)
         del head["table"], head["predictor"], head["sources"], head["design"]  # names; the content below is what counts
-        return head | {
-            "values": self._digest,
-            "rows": rows.hexdigest(),
-            "class": f"{kind.__module__}.{kind.__qualname__}",
-            "parameters": task.predictor.get_params(deep=True),
-            "ks": self.ks,
-            "resolution": self.resolution,
-        }
+        return (
+            head
+            | described(task.predictor)
+            | {
+                "values": self._digest,
+                "rows": rows.hexdigest(),
+                "ks": self.ks,
+                "resolution": self.resolution,
+            }
+        )
 
 
 def compare(
@@ -338,6 +356,7 @@ def compare(
     design: str | Design | None = None,
     info: Sequence[str] = (),
     sources: Sequence[Any] = (),
+    seed_noise: bool = False,
     ks: Sequence[int] = DEFAULT_KS,
     resolution: float | None = None,
     n_jobs: int = 1,
@@ -369,6 +388,7 @@ def compare(
         design=design,
         info=info,
         sources=sources,
+        seed_noise=seed_noise,
         ks=ks,
         resolution=resolution,
     )
@@ -390,4 +410,5 @@ def measure(problem: Problem, task: Task, ks: Sequence[int], resolution: float |
         **measures,
         "fit_seconds": forecast.fit_seconds,
         "predict_seconds": forecast.predict_seconds,
+        "chosen": forecast.chosen,
     }

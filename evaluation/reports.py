@@ -95,8 +95,8 @@ class Comparison(Records):
     ----------
     records : list of dict
         One a run, all with the same keys: `table`, `metric`, `epoch`, `predictor`, `n`, `seed`, the conditions, the
-        measures of `evaluate`, `fit_seconds`, `predict_seconds` and `leaked` (test architectures that have an
-        isomorphic twin among the training ones).
+        measures of `evaluate`, `fit_seconds`, `predict_seconds`, `chosen` (what a predictor chose in `fit`) and
+        `leaked` (test architectures that have an isomorphic twin among the training ones).
     """
 
     @property
@@ -219,7 +219,16 @@ class Comparison(Records):
         upto = "up to " if len(leaks) > 1 else ""
         twins = f"; {upto}{leaks[-1]:,} of them have an isomorphic twin in training" if leaks[-1] else ""
         mean = f"Mean of {seeds} seeds (+- 95 % confidence)" if seeds > 1 else "One seed"
-        return f"{mean}, {count} test architectures{twins}"
+        return "\n".join([f"{mean}, {count} test architectures{twins}", *self._choices()])
+
+    def _choices(self) -> Iterator[str]:
+        """Yield what each predictor that chooses chose at each n, with the first seed."""
+        said = set()
+        for record in self.records:
+            case = record["predictor"], record["n"]
+            if record.get("chosen") and case not in said:
+                said.add(case)
+                yield f"{case[0]} at n = {case[1]}, seed {record['seed']}: {record['chosen']}"
 
     def __repr__(self) -> str:
         return f"<Comparison: {len(self.records)} runs of {len(self.predictors)} predictors>"

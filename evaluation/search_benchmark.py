@@ -10,7 +10,7 @@ from .._version import __version__
 from ..errors import InvalidDataError, SearcherFailedError
 from ..searchers import SEARCHERS, Searcher, takes_several
 from .arguments import Searchers, distinct_integers, labelled_searchers, of_label
-from .cache import content_key
+from .cache import content_key, described
 from .pareto_problem import HYPERVOLUME, ParetoProblem
 from .problems import Problem, Source, as_problem, is_problem
 from .replay import run_search
@@ -206,14 +206,10 @@ class SearchPlan:
 
     @staticmethod
     def _key(problem: Problem, searcher: Searcher, head: Record, names: tuple[str, ...]) -> str:
-        kind = type(searcher)
         return content_key(
             {name: value for name, value in head.items() if name not in names}
-            | {
-                "values": problem.digest,
-                "class": f"{kind.__module__}.{kind.__qualname__}",
-                "parameters": searcher.get_params(deep=True),
-            }
+            | {"values": problem.digest}
+            | described(searcher)
         )
 
 

@@ -9,6 +9,7 @@ from ..encoders import split_encoder
 from ..registry import Entry, Registry
 from .base import Predictor
 from .confidence import expected_kendall_tau, probability_better, top_k_probability
+from .seed_noise import standard_errors
 from .sources import Source
 
 PREDICTORS = Registry(
@@ -25,6 +26,11 @@ PREDICTORS = Registry(
             ".predictors.gaussian_process:GaussianProcess",
             "Gaussian process, a lengthscale per column",
             {"lengthscales": "column"},
+        ),
+        "gp_trend": Entry(
+            ".predictors.gaussian_process:GaussianProcess",
+            "Gaussian process on top of a linear trend in every kind of feature",
+            {"kernel": "matern32+trend"},
         ),
         "gp_tanimoto": Entry(
             ".predictors.gaussian_process:GaussianProcess",
@@ -175,5 +181,6 @@ __all__ = [
     "make_predictor",
     "probability_better",
     "register_predictor",
+    "standard_errors",
     "top_k_probability",
 ]

@@ -21,8 +21,8 @@ from .stacking import chosen_weights, log_score, pooled, rank_correlation
 
 Floats = NDArray[np.float64]
 
-CANDIDATES = ("gp@semantic", "xgboost@semantic")
-"""A smooth and a stepwise view of the same features: their errors differ, which is what a mixture lives on."""
+CANDIDATES = ("gp@semantic", "xgboost@semantic", "gp_trend@semantic")
+"""A smooth, a stepwise and a nearly linear view of the same features: their errors differ, which a mixture lives on."""
 
 
 LEAST_TO_CHOOSE = 30
@@ -65,6 +65,8 @@ class AutoPredictor(Predictor):
         Sum to 1; those with less than 5 % are dropped.
     members_ : list of (Predictor or None)
         The fitted candidates, None for those without weight.
+    chosen_ : str
+        The mixture in a few words, such as `"0.70 gp@semantic + 0.30 xgboost@semantic"`.
     report_ : list of dict
         For each candidate and for the mixture: weight, Kendall's tau and log score on left-out observations (NaN where
         nothing was left out), estimated seconds, and a note.
@@ -76,7 +78,7 @@ class AutoPredictor(Predictor):
         *,
         candidates: Sequence[str | Predictor] = CANDIDATES,
         budget_s: float = 20.0,
-        folds: int = 4,
+        folds: int = 10,
         calibration: str = "conformal",
         target_transform: str = "rank_gaussian",
         seed: int = 0,
@@ -276,6 +278,13 @@ class AutoPredictor(Predictor):
                 zip(labels, weights, self._scores.tolist(), estimates, strict=True)
             )
         ]
+
+    @property
+    def chosen_(self) -> str:
+        """The candidates with a weight, and that weight."""
+        check_is_fitted(self, "weights_")
+        weighed = zip(self.weights_.tolist(), self.labels_, strict=True)
+        return " + ".join(f"{weight:.2f} {label}" for weight, label in weighed if weight)
 
     def _note(self, i: int) -> str:
         if i == len(self.weights_):

@@ -18,7 +18,7 @@ from ..encoders import Columns, Encoder, make_encoder
 from ..encoders.base import as_batch
 from ..errors import InvalidDataError
 from ..spaces import Architecture, Architectures, SearchSpace
-from .checks import check_integer
+from .checks import check_integer, checked_errors, checked_levels
 from .info import Info, InfoColumns
 from .left_out import refit_left_out
 from .novelty import Novelty
@@ -68,8 +68,11 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     metadata_: dict[str, Any]
     _novelty: Novelty | None
+    _noise_std: Floats | None = None
     default_encoder: ClassVar[str] = "semantic"
     multi_output: ClassVar[bool] = False
+    takes_noise: ClassVar[bool] = False
+    """Whether `fit` makes use of the standard error of each target."""
     least_info: ClassVar[int] = 0
     """Columns that an entry of `info` must have for the predictor to be more than another one without `info`."""
     saved_in_state: ClassVar[frozenset[str]] = frozenset()
@@ -98,9 +101,7 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     def _quantiles(self, features: Floats, levels: Floats) -> Floats:
         """Return quantiles of the transformed targets, `(n, m, q)`, which rise strictly with the levels `(q,)`."""
-        mean, std = self._predict(features)
-        quantiles: Floats = mean[..., None] + std[..., None] * ndtri(levels)
-        return quantiles
+        return _gaussian_quantiles(*self._predict(features), levels)
 
     def _left_out(self, features: Floats, z: Floats, folds: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return mean and deviation of every training observation from a fit that did not see it, both `(n, m)`.
@@ -121,6 +122,11 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def report_(self) -> list[dict[str, Any]]:
         """What was chosen in `fit` and why, one record a choice, for predictors that choose; none for others."""
         return []
+
+    @property
+    def chosen_(self) -> str:
+        """What was chosen in `fit`, in a few words, for predictors that choose; nothing for others."""
+        return ""
 
     @abstractmethod
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
@@ -160,7 +166,14 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     # ---- the scikit-learn regressor -----------------------------------------------------------------------------
 
-    def fit(self, X: Architectures | ArrayLike, y: ArrayLike, *, info: Info | None = None) -> Self:
+    def fit(
+        self,
+        X: Architectures | ArrayLike,
+        y: ArrayLike,
+        *,
+        info: Info | None = None,
+        noise_std: ArrayLike | None = None,
+    ) -> Self:
         """Learn from trained architectures.
 
         Parameters
@@ -171,13 +184,22 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         info : mapping of str to array, optional
             Extras known for each architecture (a low-fidelity result, a zero-cost score): further feature columns.
             `predict` then needs the same names. NaN is allowed and means missing.
+        noise_std : array of the shape of `y`, optional
+            The standard error of each target in the units of `y`, for predictors with `takes_noise`; NaN where it is
+            not known. Only how they compare matters: the level of the noise is learned.
+            `archcast.predictors.standard_errors` makes them from the outcomes of several seeds.
 
         Raises
         ------
         InvalidDataError
-            If there are fewer than two observations, or a target is NaN or infinite, or all targets are equal.
+            If there are fewer than two observations, or a target is NaN or infinite, or all targets are equal, or a
+            standard error is negative or infinite, or there are any for a predictor that makes no use of them.
         """
         check_integer("seed", self.seed, 0)
+        if noise_std is not None and not self.takes_noise:
+            raise InvalidDataError(
+                f"{type(self).__name__} makes no use of noise_std, Gaussian processes such as 'gp' do"
+            )
         features, targets, columns = self._training_matrix(X, y)
         self._info = InfoColumns.learn(info, len(features))
         self.columns_ = Columns.concatenate([columns, self._info.columns])
@@ -195,7 +217,13 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         self._targets = TargetTransforms(self.target_transform, targets.shape[1])
         self.metadata_ = {}
         self._novelty = Novelty.learn(features, self.columns_, self.seed)
-        self._fit(features, self._targets.fit_transform(targets))
+        z = self._targets.fit_transform(targets)
+        self._noise_std = None
+        if noise_std is not None:
+            self._noise_std = self._targets.noise(
+                targets, checked_errors(noise_std, targets.shape, self._single_output_)
+            )
+        self._fit(features, z)
         return self
 
     def predict(self, X: Architectures | ArrayLike, return_std: bool = False, *, info: Info | None = None) -> Any:
@@ -217,11 +245,7 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         if not return_std:
             parts = [self._targets.inverse(self._predict_mean(part)) for part in self._feature_chunks(X, info)]
             return self._shape(np.concatenate(parts))
-        means, stds = [], []
-        for part in self._feature_chunks(X, info):
-            mean, std = self._predict(part)
-            means.append(self._targets.inverse(mean))
-            stds.append(self._targets.spread(mean, std))
+        means, stds = zip(*(self._moments(*self._predict(part)) for part in self._feature_chunks(X, info)), strict=True)
         return self._shape(np.concatenate(means)), self._shape(np.concatenate(stds))
 
     def predict_quantiles(
@@ -232,14 +256,26 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         Exact for the transformed Gaussian, hence asymmetric where the metric is: prefer them to `mean +- std` for
         intervals.
         """
-        levels = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
-        if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
-            raise InvalidDataError(f"quantiles must lie strictly between 0 and 1, got {levels.tolist()}")
-        results = []
+        levels = checked_levels(quantiles)
+        parts = [self._inverses(self._quantiles(part, levels)) for part in self._feature_chunks(X, info)]
+        return self._shape(np.concatenate(parts))
+
+    def predict_distribution(
+        self, X: Architectures | ArrayLike, quantiles: ArrayLike, *, info: Info | None = None
+    ) -> tuple[Floats, Floats, Floats]:
+        """Return mean, standard deviation and quantiles, as `predict` and `predict_quantiles` do, encoding `X` once."""
+        levels, parts = checked_levels(quantiles), []
+        gaussian = type(self)._quantiles is Predictor._quantiles
         for part in self._feature_chunks(X, info):
-            latent = self._quantiles(part, levels)
-            results.append(np.stack([self._targets.inverse(latent[..., i]) for i in range(len(levels))], axis=-1))
-        return self._shape(np.concatenate(results))
+            mean, std = self._predict(part)
+            latent = _gaussian_quantiles(mean, std, levels) if gaussian else self._quantiles(part, levels)
+            parts.append((*self._moments(mean, std), self._inverses(latent)))
+        means, stds, bands = zip(*parts, strict=True)
+        return (
+            self._shape(np.concatenate(means)),
+            self._shape(np.concatenate(stds)),
+            self._shape(np.concatenate(bands)),
+        )
 
     def features(self, X: Architectures | ArrayLike, *, info: Info | None = None) -> Floats:
         """Return what the surrogate reads of each architecture: a row of the columns `columns_`, `(n, d)`.
@@ -301,6 +337,14 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _features(self, X: Any) -> Floats:
         """Return the columns of a valid query that come before the extras, `(n, d)`."""
         return X if self.encoder_ is None else self.encoder_.transform(X).astype(np.float64)
+
+    def _moments(self, mean: Floats, std: Floats) -> tuple[Floats, Floats]:
+        """Return mean and deviation in the units of `y` from those of the transformed targets, all `(n, m)`."""
+        return self._targets.inverse(mean), self._targets.spread(mean, std)
+
+    def _inverses(self, latent: Floats) -> Floats:
+        """Return quantiles `(n, m, q)` in the units of `y`."""
+        return np.stack([self._targets.inverse(latent[..., i]) for i in range(latent.shape[-1])], axis=-1)
 
     def _shape(self, values: Floats) -> Floats:
         return values[:, 0] if self._single_output_ else values
@@ -398,6 +442,11 @@ def _holds_architectures(X: Any) -> bool:
     if isinstance(X, str) or (isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], str)):
         raise InvalidDataError("expected Architectures, got native strings: space.parse turns them into architectures")
     return isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Architecture)
+
+
+def _gaussian_quantiles(mean: Floats, std: Floats, levels: Floats) -> Floats:
+    quantiles: Floats = mean[..., None] + std[..., None] * ndtri(levels)
+    return quantiles
 
 
 def _numbers(y: Any) -> Floats:

@@ -111,6 +111,11 @@ class CalibratedPredictor(Predictor):
         """What the other predictor chose."""
         return self.predictor_.report_
 
+    @property
+    def chosen_(self) -> str:
+        """What the other predictor chose."""
+        return self.predictor_.chosen_
+
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         inner = prefixed("predictor/", self.predictor_._get_state())
         return inner | prefixed("recalibration/", self._recalibration.arrays())

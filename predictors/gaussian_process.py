@@ -1,8 +1,8 @@
-"""Exact Gaussian process regression on encoded architectures."""
+"""Gaussian process regression on encoded architectures, exact up to thousands of observations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,12 +11,19 @@ from scipy.linalg import cho_solve, solve_triangular
 
 from ..encoders import Encoder
 from ..errors import InvalidDataError
+from . import sparse
 from .base import Predictor
-from .kernels import Hamming, Kernel, Linear, Stationary, Tanimoto
+from .checks import check_integer
+from .kernels import Hamming, Kernel, Linear, Stationary, Tanimoto, Trend
 from .marginal_likelihood import Matrix, NoisePrior, cholesky, fit_parameters
+from .nested import prefixed, under
+from .seed_noise import NoiseTrend
 
 _QUERY_CHUNK = 512
 """Architectures forecast at once: their covariances with a thousand observations stay in the cache."""
+
+_REFITTED = 200
+"""Up to so many observations the hyperparameters found with all know those left out too well to be kept."""
 
 _SECONDS_PER_FLOP = 1.5e-10
 """Roughly, on one core, memory traffic included."""
@@ -25,6 +32,7 @@ KERNELS: Mapping[str, Callable[[str], Kernel]] = {
     "matern52": lambda weights: Stationary("matern52", weights),
     "matern32": lambda weights: Stationary("matern32", weights),
     "rbf": lambda weights: Stationary("rbf", weights),
+    "matern32+trend": lambda weights: Stationary("matern32", weights) + Trend(),
     "tanimoto": lambda _: Tanimoto(),
     "hamming": lambda _: Hamming(),
     "wl": lambda _: Linear(),
@@ -35,7 +43,7 @@ _RAW = (Tanimoto, Hamming, Linear)
 
 
 class GaussianProcess(Predictor):
-    """Exact Gaussian process with priors on all hyperparameters, fitted by their posterior mode.
+    """Gaussian process with priors on all hyperparameters, fitted by their posterior mode.
 
     Indicator columns enter as 0 and 1, quantities standardised. Distances are normalised per group of columns (the
     kinds of features an encoder makes), and each group has its own lengthscale: with a hundred trainings this ranks
@@ -44,11 +52,19 @@ class GaussianProcess(Predictor):
     The marginal likelihood is computed with its analytic gradient in LAPACK, without an automatic differentiation
     graph: see `tools/bench` for what that saves.
 
+    From `sparse_from` observations on, the posterior is approximated by a sparse variational one: it goes through
+    `inducing` of the training rows, chosen so that they leave the least variance, and is the best such approximation
+    (in Kullback-Leibler divergence, Titsias 2009), which has a closed form.
+
+    With `noise_std` in `fit`, the noise variance of each observation is proportional to the square of its standard
+    error; the factor is learned. Where this is not known, as for architectures that are forecast, the variance is that
+    of known ones of the same level (see `NoiseTrend`).
+
     Parameters
     ----------
     encoder : str or Encoder, optional
         Used when `X` is architectures; `"semantic"` by default.
-    kernel : {"matern32", "matern52", "rbf", "tanimoto", "hamming", "wl"} or Kernel
+    kernel : {"matern32", "matern52", "rbf", "matern32+trend", "tanimoto", "hamming", "wl"} or Kernel
         Kernels combine by `+` and `*`: `Stationary("rbf") + Tanimoto()`. A kernel object is used on standardised
         columns unless it is one of the count kernels.
     lengthscales : {"group", "column", "one"}
@@ -56,7 +72,15 @@ class GaussianProcess(Predictor):
     restarts : int
         Further starts of the optimiser, drawn from the priors.
     subset : int
-        Hyperparameters are searched on at most so many observations, and polished on all.
+        Hyperparameters are searched on at most so many observations, and polished on twice as many.
+    sparse_from : int or None
+        Observations from which on the posterior is approximated; None for never.
+    inducing : int
+        Rows that the approximation goes through, at most.
+    polish : int
+        Iterations by which hyperparameters are improved on all observations of an approximation, by its bound of the
+        marginal likelihood. None by default: with few inducing rows the bound takes for noise what the rows miss
+        (Bauer, van der Wilk and Rasmussen, "Understanding Probabilistic Sparse Gaussian Process Approximations", 2016).
     target_transform : {"rank_gaussian", "standardize", "none"}
     seed : int
         Seeds the restarts and the subset.
@@ -71,10 +95,16 @@ class GaussianProcess(Predictor):
     Notes
     -----
     Rasmussen and Williams, "Gaussian Processes for Machine Learning", MIT Press 2006: algorithm 2.1 and section 5.4.1.
-    Memory is `O(n^2)`, time `O(n^3)` in the number of observations.
+    Memory is `O(n^2)`, time `O(n^3)` in the number of observations n; with m inducing rows `O(m^2)` besides the
+    features, and `O(n m^2)`.
     """
 
     multi_output: ClassVar[bool] = True
+    takes_noise: ClassVar[bool] = True
+    _thins: ClassVar[bool] = True
+    _noise_shape: Matrix | None = None
+    _trends: Sequence[NoiseTrend] = ()
+    _sparse: Sequence[sparse.Sparse] = ()
 
     def __init__(
         self,
@@ -84,6 +114,9 @@ class GaussianProcess(Predictor):
         lengthscales: str = "group",
         restarts: int = 0,
         subset: int = 300,
+        sparse_from: int | None = 5000,
+        inducing: int = 1024,
+        polish: int = 0,
         target_transform: str = "rank_gaussian",
         seed: int = 0,
     ) -> None:
@@ -92,6 +125,9 @@ class GaussianProcess(Predictor):
         self.lengthscales = lengthscales
         self.restarts = restarts
         self.subset = subset
+        self.sparse_from = sparse_from
+        self.inducing = inducing
+        self.polish = polish
 
     def _make_kernel(self, output: int) -> Kernel:
         """Return the kernel of an output, not set up."""
@@ -108,10 +144,15 @@ class GaussianProcess(Predictor):
         return KERNELS[self.kernel](self.lengthscales)
 
     def _fit(self, features: Matrix, z: Matrix) -> None:
+        if self.sparse_from is not None:
+            check_integer("sparse_from", self.sparse_from, 2)
+        check_integer("inducing", self.inducing, 1)
+        check_integer("polish", self.polish, 0)
         self._learn_scaling(features)
         self._X = self._scaled(features)
         self._z_mean, self._z_scale = z.mean(axis=0), z.std(axis=0)
         standard = (z - self._z_mean) / self._z_scale
+        self._learn_noise(standard)
         self.kernels_, self.parameters_ = [], []
         for k in range(z.shape[1]):
             kernel = self._make_kernel(k)
@@ -126,9 +167,44 @@ class GaussianProcess(Predictor):
                     restarts=self.restarts,
                     subset=self.subset,
                     seed=self.seed + k,
+                    shape=self._shape_of_noise(k),
                 )
             )
-        self._condition(standard)
+        self._sparse = ()
+        if self._is_sparse(len(z)):
+            self._thin(standard)
+        else:
+            self._condition(standard)
+
+    def _learn_noise(self, standard: Matrix) -> None:
+        """Learn from the standard errors of the targets, if there are any, how noisy each is compared to others."""
+        self._noise_shape, self._trends = None, ()
+        if self._noise_std is None or not (self._noise_std > 0).any():
+            return
+        known = self._noise_std**2
+        known /= [v[v >= 0].mean() if (v > 0).any() else np.nan for v in known.T]
+        self._trends = [NoiseTrend.learn(*pair) for pair in zip(standard.T, known.T, strict=True)]
+        usual = np.stack([trend(z) for trend, z in zip(self._trends, standard.T, strict=True)], axis=1)
+        self._noise_shape = np.where(np.isnan(known), usual, known)
+
+    def _shape_of_noise(self, k: int) -> Matrix | None:
+        """Return by what the noise variance of each observation of an output is multiplied, None for one for all."""
+        return None if self._noise_shape is None else self._noise_shape[:, k]
+
+    def _is_sparse(self, n: int) -> bool:
+        return self._thins and self.sparse_from is not None and n >= self.sparse_from
+
+    def _thin(self, standard: Matrix) -> None:
+        """Choose inducing rows for each output, improve its hyperparameters if asked to, and condition through them."""
+        self._sparse, self._factors, self._alphas = [], [], []
+        for k, (kernel, z) in enumerate(zip(self.kernels_, standard.T, strict=True)):
+            theta = self.parameters_[k]
+            rows = self._X[sparse.choose_inducing(kernel, theta[:-1], self._X, self.inducing, self.seed + k)]
+            if self.polish:
+                bound = sparse.CollapsedBound(rows, kernel, self._X, z, NoisePrior(), self._shape_of_noise(k))
+                theta = self.parameters_[k] = bound.minimize(theta, self.polish)[0]
+            self._sparse.append(sparse.condition(kernel, theta[:-1], self._X, z, rows, self._noise_of_rows(k)))
+            self._alphas.append(self._sparse[k].weights)
 
     def _learn_scaling(self, features: Matrix) -> None:
         """Learn the shift and scale of the quantities; the count kernels need the columns as they are."""
@@ -148,7 +224,7 @@ class GaussianProcess(Predictor):
         self._factors, self._alphas = [], []
         for k, (kernel, theta) in enumerate(zip(self.kernels_, self.parameters_, strict=True)):
             K = kernel.covariance(theta[:-1], self._X, self._X)
-            K[np.diag_indices_from(K)] += self._row_noise(theta)
+            K[np.diag_indices_from(K)] += self._noise_of_rows(k)
             factor, _ = cholesky(K)
             self._factors.append(factor)
             self._alphas.append(cho_solve((factor, True), standard[:, k], check_finite=False))
@@ -157,19 +233,37 @@ class GaussianProcess(Predictor):
         """Return the variance of the noise of every observation, or that of all."""
         return self._noise(theta)
 
+    def _noise_of_rows(self, k: int) -> Matrix:
+        """Return the variance of the noise of every observation of an output, `(n,)`."""
+        own: Matrix = self._row_noise(self.parameters_[k]) + np.zeros(len(self._X))
+        shape, floor = self._shape_of_noise(k), NoisePrior().floor
+        return own if shape is None else (own - floor) * shape + floor
+
+    def _noise_at(self, k: int, mean: Matrix) -> Matrix | float:
+        """Return the variance of the noise of architectures whose forecast is `mean`, `(n,)`."""
+        common = self._noise(self.parameters_[k])
+        floor = NoisePrior().floor
+        return (common - floor) * self._trends[k](mean) + floor if self._trends else common
+
     @staticmethod
     def _noise(theta: Matrix) -> float:
         return float(np.exp(theta[-1])) + NoisePrior().floor
 
     def _left_out(self, features: Matrix, z: Matrix, folds: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
-        """Return the forecasts of each fold given the others, at the hyperparameters found with all.
+        """Return the forecasts of each fold given the others: of few observations by fits that did not see them.
 
-        For observations B left out: mean `z_B - (C_BB)^-1 (C z)_B` and covariance `(C_BB)^-1`, where C is the inverse
-        of the covariance of all (Rasmussen and Williams, 2006, section 5.4.2, there for one observation).
+        With many the hyperparameters found with all stay. For observations B left out: mean `z_B - (C_BB)^-1 (C z)_B`
+        and covariance `(C_BB)^-1`, where C is the inverse of the covariance of all (Rasmussen and Williams, 2006,
+        section 5.4.2, there for one observation).
         """
+        if len(z) <= _REFITTED and self._noise_shape is None:
+            return super()._left_out(features, z, folds)
         standard = (z - self._z_mean) / self._z_scale
         mean, std = np.empty_like(z), np.empty_like(z)
-        for k, (factor, alpha) in enumerate(zip(self._factors, self._alphas, strict=True)):
+        for k, thin in enumerate(self._sparse):
+            data = self.kernels_[k], self.parameters_[k][:-1], self._X, standard[:, k]
+            mean[:, k], std[:, k] = sparse.left_out(*data, thin.rows, self._noise_of_rows(k), folds)
+        for k, (factor, alpha) in enumerate(zip(self._factors, self._alphas, strict=not self._sparse)):
             inverse = cho_solve((factor, True), np.eye(len(z)), check_finite=False)
             for fold in np.unique(folds):
                 inside = np.flatnonzero(folds == fold)
@@ -183,7 +277,10 @@ class GaussianProcess(Predictor):
         """Return the estimate for the search on the subset, and for conditioning on all."""
         searched = min(n, self.subset)
         step = _SECONDS_PER_FLOP * searched**2 * (2 * searched + 4 * d)
-        return 40 * (1 + self.restarts) * step + _SECONDS_PER_FLOP * n**2 * (3 * n + 4 * d)
+        search = 40 * (1 + self.restarts) * step * (10 if n <= _REFITTED else 1)
+        if self._is_sparse(n):
+            return search + _SECONDS_PER_FLOP * sparse.work(n, d, self.inducing, self.polish)
+        return search + _SECONDS_PER_FLOP * n**2 * (3 * n + 4 * d)
 
     def _predict_mean(self, features: Matrix) -> Matrix:
         return self._answer(features, with_std=False)[0]
@@ -199,39 +296,59 @@ class GaussianProcess(Predictor):
             part = slice(start, start + _QUERY_CHUNK)
             scaled = self._scaled(features[part])
             for k, (kernel, theta) in enumerate(zip(self.kernels_, self.parameters_, strict=True)):
-                cross = kernel.covariance(theta[:-1], scaled, self._X)
+                cross = kernel.covariance(theta[:-1], scaled, self._rows(k))
                 mean[part, k] = cross @ self._alphas[k]
                 if with_std:
-                    solved = solve_triangular(self._factors[k], cross.T, lower=True, check_finite=False)
+                    solved = self._solved(k, cross)
                     explained = np.einsum("ij,ij->j", solved, solved)
                     variance = kernel.diagonal(theta[:-1], scaled) - explained
-                    std[part, k] = np.sqrt(np.maximum(variance, 0) + self._noise(theta))
+                    std[part, k] = np.sqrt(np.maximum(variance, 0) + self._noise_at(k, mean[part, k]))
         return mean * self._z_scale + self._z_mean, std * self._z_scale
+
+    def _rows(self, k: int) -> Matrix:
+        """Return the rows that forecasts of an output go through."""
+        return self._sparse[k].rows if self._sparse else self._X
+
+    def _solved(self, k: int, cross: Matrix) -> Matrix:
+        """Return what has, column by column, as squared norm the variance explained at architectures `(n, rows)`."""
+        if self._sparse:
+            explained: Matrix = self._sparse[k].root @ cross.T
+            return explained
+        solved: Matrix = solve_triangular(self._factors[k], cross.T, lower=True, check_finite=False)
+        return solved
 
     def _predict_joint(self, features: Matrix) -> tuple[Matrix, Matrix] | None:
         scaled, kernel, theta = self._scaled(features), self.kernels_[0], self.parameters_[0]
-        cross = kernel.covariance(theta[:-1], scaled, self._X)
-        solved = solve_triangular(self._factors[0], cross.T, lower=True, check_finite=False)
+        cross = kernel.covariance(theta[:-1], scaled, self._rows(0))
+        solved = self._solved(0, cross)
         covariance = kernel.covariance(theta[:-1], scaled, scaled) - solved.T @ solved
-        covariance[np.diag_indices_from(covariance)] += self._noise(theta)
+        mean: Matrix = cross @ self._alphas[0]
+        covariance[np.diag_indices_from(covariance)] += self._noise_at(0, mean)
         scale = self._z_scale[0]
-        mean: Matrix = cross @ self._alphas[0] * scale + self._z_mean[0]
-        return mean, covariance * scale**2
+        return mean * scale + self._z_mean[0], covariance * scale**2
 
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         if isinstance(self.kernel, Kernel):
             raise InvalidDataError(
                 "a Gaussian process with a kernel object cannot be saved, only one with a kernel name"
             )
-        return {
+        state: dict[str, NDArray[Any] | bytes] = {
             "X": self._X,
             "shift": self._shift,
             "scale": self._scale,
             "z_mean": self._z_mean,
             "z_scale": self._z_scale,
-            "alphas": np.stack(self._alphas),
             "parameters": _rows(self.parameters_),
         }
+        for k, thin in enumerate(self._sparse):
+            state |= prefixed(f"sparse/{k}/", thin._asdict())
+        if not self._sparse:
+            state["alphas"] = np.stack(self._alphas)
+        if self._noise_shape is not None:
+            state["noise_shape"] = self._noise_shape
+            for k, trend in enumerate(self._trends):
+                state |= prefixed(f"noise_trend/{k}/", trend._asdict())
+        return state
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
         self._X, self._shift, self._scale = state["X"], state["shift"], state["scale"]
@@ -243,8 +360,18 @@ class GaussianProcess(Predictor):
             kernel = self._make_kernel(k)
             kernel.setup(self._X, self._groups)
             self.kernels_.append(kernel)
-        self._condition(np.zeros((len(self._X), len(self.parameters_))))
-        self._alphas = list(state["alphas"])
+        outputs = range(len(self.parameters_))
+        self._noise_shape, self._trends, self._sparse = state.get("noise_shape"), (), ()  # absent from earlier files
+        if self._noise_shape is not None:
+            if self._noise_shape.shape != (len(self._X), len(outputs)):
+                raise ValueError(f"noise of shape {self._noise_shape.shape} for {len(self._X)} observations")
+            self._trends = [NoiseTrend.restored(under(f"noise_trend/{k}/", state)) for k in outputs]
+        if "alphas" in state:
+            self._condition(np.zeros((len(self._X), len(outputs))))
+            self._alphas = list(state["alphas"])
+        else:
+            self._sparse = [sparse.restored(under(f"sparse/{k}/", state), self._X.shape[1]) for k in outputs]
+            self._factors, self._alphas = [], [thin.weights for thin in self._sparse]
 
 
 def _rows(parameters: list[Matrix]) -> Matrix:

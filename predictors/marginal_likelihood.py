@@ -66,6 +66,8 @@ class Posterior:
         Several for observations with noise of different levels.
     levels : integer array `(n,)`, optional
         Which of the priors the noise of each observation has; the first by default.
+    shape : float64 array `(n,)`, optional
+        By what the noise variance of each observation is multiplied; 1 by default.
     """
 
     def __init__(
@@ -75,10 +77,12 @@ class Posterior:
         z: Matrix,
         noise: NoisePrior | Sequence[NoisePrior],
         levels: NDArray[np.intp] | None = None,
+        shape: Matrix | None = None,
     ) -> None:
         priors = [noise] if isinstance(noise, NoisePrior) else list(noise)
         self.kernel, self.X, self.z, self.noise = kernel, X, z, priors[0]
         self.levels = np.zeros(len(z), dtype=np.intp) if levels is None else levels
+        self.shape = np.ones(len(z)) if shape is None else shape
         self.count = len(priors)
         self.prior_mean = np.r_[kernel.prior_mean, [prior.mean for prior in priors]]
         self.prior_std = np.r_[kernel.prior_std, [prior.std for prior in priors]]
@@ -86,7 +90,7 @@ class Posterior:
     def __call__(self, theta: Matrix) -> tuple[float, Matrix]:
         """Return the value and the gradient at `theta`, whose last entries are the log noise variances."""
         n = len(self.z)
-        variance = np.exp(theta[-self.count :])[self.levels]
+        variance = np.exp(theta[-self.count :])[self.levels] * self.shape
         K, contract = self.kernel.with_gradient(theta[: -self.count], self.X)
         noisy = K.copy(order="F")  # the contraction still needs K
         noisy[np.diag_indices(n)] += variance + self.noise.floor
@@ -126,11 +130,12 @@ def fit_parameters(
     steps: int = 40,
     polish: int = 3,
     levels: NDArray[np.intp] | None = None,
+    shape: Matrix | None = None,
 ) -> Matrix:
     """Return the most probable parameters, `(p + 1,)`, the log noise variance last.
 
     With several priors of the noise, `levels`, `(n,)`, says which one each observation has; as many log variances
-    come last.
+    come last. `shape`, `(n,)`, is by what each one's noise variance is multiplied.
 
     Starts from the prior's mode, and from `restarts` draws from the prior. With more than `subset` observations the
     search runs on a random subset of that size, and the best end is polished on twice as many: the parameters are few,
@@ -141,12 +146,13 @@ def fit_parameters(
     order = rng.permutation(len(z))
     few, more = np.sort(order[:subset]), np.sort(order[: 2 * subset])
     own = np.zeros(len(z), dtype=np.intp) if levels is None else levels
-    search = Posterior(kernel, X[few], z[few], noise, own[few])
+    shape = np.ones(len(z)) if shape is None else shape
+    search = Posterior(kernel, X[few], z[few], noise, own[few], shape[few])
     starts = [search.prior_mean]
     starts += [search.prior_mean + rng.normal(size=len(search.prior_mean)) * search.prior_std for _ in range(restarts)]
     with threadpool_limits(limits=1, user_api="blas"):
         ends = [search.minimize(start, steps) for start in starts]
         best = min(ends, key=lambda end: end[1])[0]
         if len(z) > subset:
-            best, _ = Posterior(kernel, X[more], z[more], noise, own[more]).minimize(best, polish)
+            best, _ = Posterior(kernel, X[more], z[more], noise, own[more], shape[more]).minimize(best, polish)
     return best

@@ -69,6 +69,7 @@ class MultiFidelityProcess(GaussianProcess):
     """
 
     multi_output: ClassVar[bool] = False
+    takes_noise: ClassVar[bool] = False
     least_info: ClassVar[int] = 1
     _left_out = Predictor._left_out  # the closed form knows of one fidelity alone
 
@@ -85,7 +86,14 @@ class MultiFidelityProcess(GaussianProcess):
         super().__init__(encoder, restarts=restarts, subset=subset, target_transform=target_transform, seed=seed)
         self.trust = trust
 
-    def fit(self, X: Architectures | ArrayLike, y: ArrayLike, *, info: Info | None = None) -> Self:
+    def fit(
+        self,
+        X: Architectures | ArrayLike,
+        y: ArrayLike,
+        *,
+        info: Info | None = None,
+        noise_std: ArrayLike | None = None,
+    ) -> Self:
         """Learn from trained architectures, and from others of which only cheap results are known.
 
         Parameters and errors are those of `Predictor.fit`, but that targets may be NaN where `info` is known.
@@ -109,7 +117,7 @@ class MultiFidelityProcess(GaussianProcess):
             self._others = X[rest], {name: part[rest] for name, part in parts.items()}
             X, y, info = X[full], targets[full], {name: part[full] for name, part in parts.items()}
         try:
-            return super().fit(X, y, info=info)
+            return super().fit(X, y, info=info, noise_std=noise_std)
         finally:
             self._others = None
 

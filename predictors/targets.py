@@ -39,6 +39,14 @@ class TargetTransform(ABC):
     def restore(self, arrays: dict[str, NDArray[np.float64]]) -> Self:
         """Take back what `arrays` returned."""
 
+    def noise(self, y: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the standard deviation on the surrogate's scale of targets that have `std` in their own units.
+
+        By the slope between one deviation below and one above: that at the target itself would say how dense the
+        other targets happen to lie there. NaN stays NaN.
+        """
+        return (self.transform(y + std) - self.transform(y - std)) / 2
+
     def spread(self, mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the standard deviation in the units of the target of a Gaussian on the surrogate's scale.
 
@@ -168,6 +176,10 @@ class TargetTransforms:
     def spread(self, mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return standard deviations in the units of the targets."""
         return self._stack([t.spread(m, s) for t, m, s in zip(self.columns, mean.T, std.T, strict=True)])
+
+    def noise(self, y: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return standard deviations on the surrogate's scale of targets that have `std`, both `(n, m)`."""
+        return self._stack([t.noise(a, s) for t, a, s in zip(self.columns, y.T, std.T, strict=True)])
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return what was learned, for saving."""

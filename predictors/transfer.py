@@ -43,9 +43,11 @@ class TransferGaussianProcess(GaussianProcess):
     """
 
     multi_output: ClassVar[bool] = False
+    takes_noise: ClassVar[bool] = False
     saved_in_state: ClassVar[frozenset[str]] = frozenset({"sources"})
     asks_sources: ClassVar[bool] = True
     """Whether sources are models whose forecasts are features."""
+    _thins: ClassVar[bool] = False
     _left_out = Predictor._left_out  # the closed form holds for one posterior, not for weights of several
 
     def __init__(

@@ -7,6 +7,7 @@ from .columns import OnColumns, WeightedDot
 from .coregionalisation import Coregionalised
 from .similarity import Linear, Tanimoto
 from .stationary import Hamming, Stationary
+from .trend import Trend
 
 __all__ = [
     "Coregionalised",
@@ -18,5 +19,6 @@ __all__ = [
     "Stationary",
     "Sum",
     "Tanimoto",
+    "Trend",
     "WeightedDot",
 ]

@@ -12,6 +12,9 @@ Matrix = NDArray[np.float64]
 Contraction = Callable[[Matrix], Matrix]
 """Maps `M`, `(n, n)`, to the gradient `sum_ij M_ij dK_ij / dtheta`, `(p,)`."""
 
+_FEW = 32
+"""Rows whose covariance is computed for the sake of its diagonal."""
+
 
 class Kernel(ABC):
     """A positive semi-definite function of two feature rows.
@@ -52,6 +55,30 @@ class Kernel(ABC):
     @abstractmethod
     def with_gradient(self, theta: Matrix, A: Matrix) -> tuple[Matrix, Contraction]:
         """Return the covariance of the rows with themselves, and the contraction with its gradient."""
+
+    def cross_with_gradient(self, theta: Matrix, A: Matrix, B: Matrix) -> tuple[Matrix, Contraction]:
+        """Return the covariance of rows `A` with rows `B`, and the contraction with its gradient, both `(n, m)`.
+
+        From the covariance of all rows with themselves; override where half of that is enough.
+        """
+        n = len(A)
+        K, contract = self.with_gradient(theta, np.concatenate([A, B]))
+
+        def contract_cross(M: Matrix) -> Matrix:
+            whole = np.zeros_like(K)
+            whole[:n, n:] = M / 2
+            whole[n:, :n] = M.T / 2
+            return contract(whole)
+
+        return K[:n, n:], contract_cross
+
+    def diagonal_gradient(self, theta: Matrix, A: Matrix, weights: Matrix) -> Matrix:
+        """Return the gradient `sum_i weights_i dk(a_i, a_i) / dtheta`, `(p,)`."""
+        gradient = np.zeros(self.n_parameters)
+        for start in range(0, len(A), _FEW):
+            part = slice(start, start + _FEW)
+            gradient += self.with_gradient(theta, A[part])[1](np.diag(weights[part]))
+        return gradient
 
     def lengthscales(self, theta: Matrix) -> list[tuple[NDArray[np.intp], float]]:
         """Return the lengthscales with the columns that each one scales; none for kernels that have none."""

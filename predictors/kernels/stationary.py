@@ -192,6 +192,27 @@ class Stationary(Kernel):
 
         return covariance, contract
 
+    def cross_with_gradient(self, theta: Matrix, A: Matrix, B: Matrix) -> tuple[Matrix, Contraction]:
+        """Return the covariance of two sets of rows, and its gradient by log scale and log weights."""
+        first, second = self._scaled(theta, A), self._scaled(theta, B)
+        scale = np.exp(theta[0])
+        covariance, slope = RADIAL[self.radial].with_slope(squared_distances(first, second))
+        covariance *= scale
+
+        def contract(M: Matrix) -> Matrix:
+            H = M * slope
+            H *= scale
+            by_column = H.sum(axis=1) @ first**2 + H.sum(axis=0) @ second**2 - 2 * (first * (H @ second)).sum(axis=0)
+            by_weight = np.bincount(self._weight_of, weights=by_column, minlength=len(theta) - 1)
+            gradient: Matrix = np.r_[np.vdot(M, covariance), by_weight]
+            return gradient
+
+        return covariance, contract
+
+    def diagonal_gradient(self, theta: Matrix, A: Matrix, weights: Matrix) -> Matrix:
+        """Return the gradient of the scale, by itself alone."""
+        return np.r_[np.exp(theta[0]) * weights.sum(), np.zeros(len(theta) - 1)]
+
 
 class Hamming(Kernel):
     """`scale * exp(-w * share of columns that differ)`: for genotypes as integers, whose order means nothing."""

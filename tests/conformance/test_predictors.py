@@ -125,6 +125,15 @@ def test_quantiles_rise_and_enclose_the_mean(fitted):
     np.testing.assert_allclose(quantiles[:, 2], fitted.predict(TEST), rtol=1e-9)
 
 
+def test_the_distribution_is_mean_deviation_and_quantiles_at_once(fitted):
+    levels = [0.05, 0.5, 0.95]
+    mean, std, quantiles = fitted.predict_distribution(TEST, levels)
+    alone = fitted.predict(TEST, return_std=True)
+    np.testing.assert_allclose(mean, alone[0], rtol=1e-9)
+    np.testing.assert_allclose(std, alone[1], rtol=1e-9)
+    np.testing.assert_allclose(quantiles, fitted.predict_quantiles(TEST, levels), rtol=1e-9)
+
+
 @pytest.mark.parametrize("level", [0.0, 1.0, -0.2, np.nan])
 def test_quantiles_outside_are_refused(level):
     with pytest.raises(InvalidDataError, match="strictly between 0 and 1"):

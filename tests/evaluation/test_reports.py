@@ -193,3 +193,11 @@ def test_leakage_stands_below_the_table(comparison):
 )
 def test_labels(measure, unit, label):
     assert measure_label(measure, unit) == label
+
+
+def test_the_table_says_what_was_chosen(comparison):
+    chosen = [record("auto", n, seed, 0.5, chosen=f"1.00 gp{n}{seed}") for n in (20, 40) for seed in (0, 1)]
+    console = Console(width=120, file=io.StringIO())
+    console.print(Comparison([*comparison.records, *chosen]))
+    said = [line.strip() for line in console.file.getvalue().splitlines() if line.startswith("auto at")]
+    assert said == ["auto at n = 20, seed 0: 1.00 gp200", "auto at n = 40, seed 0: 1.00 gp400"]

@@ -79,7 +79,18 @@ def test_few_observations_leave_the_weights_near_the_prior_and_many_do_not():
 # ---- left-out forecasts ------------------------------------------------------------------------------------------
 
 
-def test_the_formula_of_the_gaussian_process_is_a_refit_at_its_hyperparameters(data):
+def test_few_observations_are_left_out_of_the_hyperparameters_too(data):
+    train, y, *_ = data
+    features = ac.make_encoder("adjacency").transform(train).astype(float)
+    model = make_predictor("gp", target_transform="none").fit(features, y)
+    folds = np.arange(60) % 3
+    found, _ = model._left_out(features, y[:, None], folds)
+    apart = make_predictor("gp", target_transform="none").fit(features[folds != 1], y[folds != 1])
+    np.testing.assert_allclose(found[folds == 1, 0], apart.predict(features[folds == 1]), rtol=1e-9)
+
+
+def test_the_formula_of_the_gaussian_process_is_a_refit_at_its_hyperparameters(data, monkeypatch):
+    monkeypatch.setattr("archcast.predictors.gaussian_process._REFITTED", 0)
     train, y, *_ = data
     features = ac.make_encoder("adjacency").transform(train)
     model = make_predictor("gp", target_transform="none").fit(features, y)
@@ -155,12 +166,12 @@ def test_the_report_says_what_was_chosen_and_survives_saving(data, tmp_path):
 def test_with_few_observations_the_first_candidate_is_alone(data):
     train, y, test, _ = data
     auto = make_predictor("auto").fit(train[:9], y[:9])
-    assert auto.weights_.tolist() == [1.0, 0.0]
+    assert auto.weights_.tolist() == [1.0, 0.0, 0.0]
     np.testing.assert_allclose(auto.predict(test), make_predictor("gp@semantic").fit(train[:9], y[:9]).predict(test))
     assert auto.report_[1]["note"] == "not tried with fewer than 30 observations"
     assert "fewer than 10" in auto.report_[-1]["note"]
     auto = make_predictor("auto").fit(train[:20], y[:20])
-    assert auto.weights_.tolist() == [1.0, 0.0]
+    assert auto.weights_.tolist() == [1.0, 0.0, 0.0]
     assert auto.report_[-1]["kendall_tau"] == auto.report_[0]["kendall_tau"]
 
 

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 from archcast.errors import InvalidDataError
-from archcast.predictors.kernels import Coregionalised, Hamming, Linear, OnColumns, Stationary, Tanimoto, WeightedDot
+from archcast.predictors.kernels import (
+    Coregionalised,
+    Hamming,
+    Linear,
+    OnColumns,
+    Stationary,
+    Tanimoto,
+    Trend,
+    WeightedDot,
+)
 from archcast.predictors.marginal_likelihood import NoisePrior, Posterior, cholesky, fit_parameters
 from scipy.spatial.distance import cdist
 from scipy.stats import multivariate_normal
@@ -20,6 +29,8 @@ KERNELS = {
     "sum": lambda: Stationary("rbf") + Tanimoto() + Linear(),
     "product": lambda: Stationary("matern32") * Tanimoto() * Hamming(),
     "on columns": lambda: OnColumns(Stationary("rbf"), [0, 2, 3]) + OnColumns(WeightedDot(), [1, 5]),
+    "trend": Trend,
+    "on a trend": lambda: Stationary("matern32") + Trend(),
     "coregionalised": lambda: Coregionalised(Stationary("matern32"), 4),
     "sum of products": lambda: Stationary("matern32", only=0) * Tanimoto() + Hamming(),
 }

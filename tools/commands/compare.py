@@ -47,6 +47,12 @@ def compare(
         ),
     ] = None,
     source: SourceOption = None,
+    seed_noise: Annotated[
+        bool,
+        typer.Option(
+            "--seed-noise", help="Tell Gaussian processes the noise of each value, by the spread of its seeds."
+        ),
+    ] = False,
     avoid_twins: Annotated[
         bool, typer.Option("--avoid-twins", help="No isomorphic twins of training architectures among the test ones.")
     ] = False,
@@ -74,6 +80,8 @@ def compare(
 
         archcast compare -t nasbench201 -m cifar10/test_accuracy --n 20 --design variance
 
+        archcast compare -t mnist1d_nasbench201 -m mnist1d/test_accuracy -p gp --n 100 --seed-noise
+
         archcast compare --table nasbench201 --metric cifar10/test_accuracy -p gp --output runs.csv --plot pictures
     """
     from ...evaluation import ComparisonPlan
@@ -93,6 +101,7 @@ def compare(
         design=design,
         info=info or [],
         sources=source or [],
+        seed_noise=seed_noise,
     )
     execute(
         plan,

@@ -53,6 +53,12 @@ def fit(
         int | None, typer.Option("--n", "-n", min=2, help="Train on n random rows; on all that are known if left out.")
     ] = None,
     source: SourceOption = None,
+    seed_noise: Annotated[
+        bool,
+        typer.Option(
+            "--seed-noise", help="Weigh each value by the spread of its seeds; for Gaussian processes such as gp."
+        ),
+    ] = False,
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -76,7 +82,7 @@ def fit(
 
     from ...benchmarks_data import load_table
     from ...evaluation.sources import give_sources, read_sources
-    from ...predictors import make_predictor
+    from ...predictors import make_predictor, standard_errors
 
     surrogate = make_predictor(predictor, seed=seed)
     require_writable(output)
@@ -96,9 +102,12 @@ def fit(
         if n is not None and n > len(known):
             raise InvalidDataError(f"expected --n of at most {len(known)}, the rows where {metric} is known, got {n}")
         rows = known if n is None else np.sort(np.random.default_rng(seed).permutation(known)[:n])
+        noise: dict[str, Any] = {}
+        if seed_noise:
+            noise["noise_std"] = standard_errors(data_table.values(metric, epoch=epoch, seed="all")[rows])
         started = time.perf_counter()
         with working(f"fitting {predictor} to {len(rows):,} architectures"):
-            surrogate.fit(data_table.architectures[rows], values[rows])
+            surrogate.fit(data_table.architectures[rows], values[rows], **noise)
         seconds = time.perf_counter() - started
     at = epoch if epoch is not None else described.epochs[-1] if len(described.epochs) else None
     surrogate.metadata_ = {
