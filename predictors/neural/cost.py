@@ -10,8 +10,8 @@ _STEP_SECONDS = 1e-3
 """What a step of the optimiser takes whatever the network."""
 _MULTIPLICATIONS = 2.5e9
 """Multiplications of a forward pass in a second of training, the way back included."""
-REFITS = 4
-"""How often an ensemble is fitted again to forecast what is left out: the folds of `auto`."""
+FOLDS = 10
+"""How many folds are left out in turn: those of `auto`."""
 
 _ROUND = {"gin": 4, "transformer": 8}
 """The weights of a round of message passing or attention, in squares of the width."""

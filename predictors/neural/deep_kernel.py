@@ -13,7 +13,7 @@ from ...encoders import Encoder
 from ...torch_runtime import limited_threads, require_torch, torch_device
 from ..base import Floats
 from ..checks import check_integer, check_real
-from .cost import REFITS, training_seconds
+from .cost import FOLDS, training_seconds
 from .graph_reader import GraphReader
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class DeepKernelPredictor(GraphReader):
         """Return the seconds of the fits to all observations and to two thirds, and of all that without each fold."""
         rows = min(self.subset, n)
         each = self._graph_multiplications() + d * self.width + rows * (self.width + rows)
-        fits = (1 + REFITS) * (1 + _FOLDS)
+        fits = (1 + FOLDS) * (1 + _FOLDS)
         return fits * training_seconds(self.steps, rows * each) + self._pretraining_seconds()
 
     def _climb(self, inputs: Inputs, standard: Floats, start: dict[str, Tensor], rng: np.random.Generator) -> None:

@@ -13,7 +13,7 @@ from ...encoders import Encoder
 from ...torch_runtime import limited_threads, require_torch, torch_device
 from ..base import Floats, Predictor
 from ..checks import check_choice, check_integer, check_real
-from .cost import REFITS, training_seconds
+from .cost import FOLDS, training_seconds
 from .inputs import check_network
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ _LEAST_OBSERVATIONS = 5
 """With fewer there is nothing to be learned from leaving some out; the noise is the spread of the targets."""
 _LEAST_SHARE = 0.25
 """The least share of the left-out error that counts as noise."""
+_MEMBERS_LEFT_OUT = 2
+"""The members that forecast a fold without having seen it: the fewest that can disagree."""
 
 
 class NeuralPredictor(Predictor):
@@ -179,10 +181,26 @@ class NeuralPredictor(Predictor):
             pretrained_rate=pretrained_rate,
         )
 
+    def _left_out(self, features: Floats, z: Floats, folds: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Return what pairs of members forecast that are trained without a fold each, all at once."""
+        torch = require_torch()
+        from .training import forecasts, train
+
+        device, inputs, each = torch_device(self.device, double=True), self._inputs(features), np.unique(folds)
+        target = (z[:, 0] - self._centre) / self._scale
+        parts = [np.flatnonzero(folds != fold) for fold in each for _ in range(_MEMBERS_LEFT_OUT)]
+        with limited_threads(self.n_jobs):
+            network = self._network(len(parts), torch.Generator().manual_seed(self.seed))
+            recipe = self._recipe(np.full(len(parts), self.penalty_), self._start(network, len(target)))
+            train(network, inputs, target, parts, recipe, np.random.default_rng([self.seed, 1]), device)
+            members = forecasts(network, inputs, len(parts), device).reshape(len(each), _MEMBERS_LEFT_OUT, -1)
+        own = members[np.searchsorted(each, folds), :, np.arange(len(folds))].T
+        return self._summary(own)
+
     def _seconds(self, n: int, d: int) -> float:
-        """Return the seconds of a fit and of the fits without each fold; a pre-training serves them all."""
-        rows = len(self._penalties(choose=True)) * self.n_members * min(self.batch_size, n)
-        return (1 + REFITS) * training_seconds(self.steps, rows * self._multiplications(d))
+        """Return the seconds of a fit, and of the members that are trained without each fold."""
+        members = len(self._penalties(choose=True)) * self.n_members + _MEMBERS_LEFT_OUT * FOLDS
+        return training_seconds(self.steps, members * min(self.batch_size, n) * self._multiplications(d))
 
     # ---- forecasting --------------------------------------------------------------------------------------------
 
@@ -206,7 +224,10 @@ class NeuralPredictor(Predictor):
         return mean[:, None]
 
     def _predict(self, features: Floats) -> tuple[Floats, Floats]:
-        members = self._members(features)
+        return self._summary(self._members(features))
+
+    def _summary(self, members: Floats) -> tuple[Floats, Floats]:
+        """Return mean and deviation on the scale of the targets, both `(n, 1)`, from forecasts `(members, n)`."""
         std = np.sqrt(members.var(axis=0, ddof=1) + self._noise**2)
         return (self._centre + self._scale * members.mean(axis=0))[:, None], (self._scale * std)[:, None]
 

@@ -291,10 +291,26 @@ def test_estimates_count_the_work():
 
 def test_auto_takes_networks_within_its_budget():
     network = ac.make_predictor("mlp@operations", width=8, n_members=2, steps=5, penalty=0.3)
-    candidates = ("ridge@operations", network)
+    candidates = ("ridge@operations", network, ac.make_predictor("mlp@operations", steps=100_000))
     y = worth(TRAIN) + np.random.default_rng(0).normal(0, 0.1, len(TRAIN))
-    within = ac.make_predictor("auto", candidates=candidates, budget_s=5.0).fit(TRAIN, y).report_[1]
+    _, within, beyond, _ = ac.make_predictor("auto", candidates=candidates, budget_s=5.0).fit(TRAIN, y).report_
     assert np.isfinite(within["kendall_tau"])
     assert 0 < within["estimated_seconds"] < 1
-    beyond = ac.make_predictor("auto", candidates=candidates, budget_s=0.01).fit(TRAIN, y).report_[1]
     assert beyond["note"].startswith("skipped")
+
+
+@pytest.mark.parametrize("name", ["gin", "mlp@operations"])
+def test_left_out_observations_are_not_seen(name):
+    quick = {"width": 8, "steps": 60, "n_members": 2} | ({"pretrain": False} if name == "gin" else {"penalty": 0.2})
+    predictor = ac.make_predictor(name, **quick).fit(TRAIN, worth(TRAIN))
+    features = predictor.features(TRAIN)
+    z = (worth(TRAIN) - worth(TRAIN).mean())[:, None] / worth(TRAIN).std()
+    folds = np.arange(len(z)) % 4 + 7
+    mean, std = predictor._left_out(features, z, folds)
+    assert mean.shape == std.shape == z.shape
+    assert (std > 0).all()
+    assert kendalltau(mean[:, 0], z[:, 0])[0] > 0.4
+    changed = np.where((folds == 8)[:, None], -z, z)
+    again = predictor._left_out(features, changed, folds)[0]
+    np.testing.assert_array_equal(again[folds == 8], mean[folds == 8])
+    assert not np.allclose(again[folds == 9], mean[folds == 9])
