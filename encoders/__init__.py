@@ -51,6 +51,12 @@ ENCODERS = Registry(
         "wl_hashed": Entry(
             ".encoders.weisfeiler_lehman:HashedWeisfeilerLehmanEncoder", "counts of subtrees, hashed into fixed columns"
         ),
+        "shortest_path": Entry(
+            ".encoders.label_pairs:ShortestPathEncoder", "counts of pairs of labels by the distance between them"
+        ),
+        "random_walk": Entry(
+            ".encoders.label_pairs:RandomWalkEncoder", "numbers of walks by first label, last label and length"
+        ),
         "spectral": Entry(
             ".encoders.spectral:SpectralEncoder", "Laplacian eigenvalues, and how operations sit on the eigenvectors"
         ),

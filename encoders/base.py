@@ -83,6 +83,8 @@ class Encoder(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """
 
     stateless: bool = True
+    counts_substructures: bool = False
+    """Whether the columns count parts of the graph, so that inner products of rows are a graph kernel."""
 
     def fit(self, architectures: Architectures | Sequence[Architecture], y: object = None) -> Self:
         """Remember the space, and learn the columns if the encoder is not stateless.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,37 @@ class GraphEncoder(Encoder):
             part = slice(start, start + rows)
             self._encode(space.to_graphs(architectures[part]), result[part])
         return result
+
+
+class LearnedGraphEncoder(GraphEncoder):
+    """A graph encoder whose columns are what occurs in the architectures it is fitted on.
+
+    Subclasses implement `fit_graphs`, and have no columns before.
+    """
+
+    stateless = False
+
+    def columns(self, space: SearchSpace) -> Columns:
+        """Return the columns that were learned.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the encoder was not fitted.
+        InvalidDataError
+            If it was fitted on another space.
+        """
+        fitted: SearchSpace | None = getattr(self, "space_", None)
+        if fitted is not None and fitted != space:
+            raise InvalidDataError(f"this encoder was fitted on space {fitted.name!r}, got space {space.name!r}")
+        return super().columns(space)
+
+    @abstractmethod
+    def fit_graphs(self, graphs: GraphBatch) -> Self:
+        """Learn the columns from graphs that need not come from a space."""
+
+    def _fit(self, architectures: Architectures) -> None:
+        self.fit_graphs(architectures.space.to_graphs(architectures))
 
 
 def check_view(graph: str) -> None:

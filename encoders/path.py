@@ -73,6 +73,11 @@ class PathEncoder(GraphEncoder):
         self.longer = longer
         self.include_zero = include_zero
 
+    @property
+    def counts_substructures(self) -> bool:  # type: ignore[override]
+        """Whether paths are counted."""
+        return self.counts
+
     def _graph_columns(self, schema: GraphSchema) -> Columns:
         plan = self._plan(schema)
         return Columns.of(plan.names, "path count" if self.counts else "path", indicator=not self.counts)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from ..errors import InvalidDataError
-from ..spaces import Architectures, GraphBatch, GraphSchema, SearchSpace
+from ..spaces import GraphBatch, GraphSchema
 from ..spaces.hashing import mix
 from .base import Columns
-from .graph import GraphEncoder, check_view, view
+from .graph import GraphEncoder, LearnedGraphEncoder, check_view, view
 
 _DIRECTIONS = ("both", "forward", "backward")
 _FORWARD = np.uint64(0xD6E8FEB86659FD93)
@@ -24,6 +24,7 @@ _BACKWARD = np.uint64(0xC2B2AE3D27D4EB4F)
 class _SubtreeEncoder(GraphEncoder):
     """What learned and hashed subtree counts share: the colours of all nodes after each refinement."""
 
+    counts_substructures = True
     iterations: int
     direction: str
     graph: str
@@ -64,7 +65,7 @@ class _SubtreeEncoder(GraphEncoder):
             yield colors
 
 
-class WeisfeilerLehmanEncoder(_SubtreeEncoder):
+class WeisfeilerLehmanEncoder(_SubtreeEncoder, LearnedGraphEncoder):
     """Counts, for each subtree pattern seen in training, the nodes that are its root.
 
     The colour of a node is its operation with its features; each iteration hashes it to 64 bits with the multiset of
@@ -98,8 +99,6 @@ class WeisfeilerLehmanEncoder(_SubtreeEncoder):
     search via Bayesian optimisation with Weisfeiler-Lehman kernels", ICLR 2021.
     """
 
-    stateless = False
-
     def __init__(
         self, iterations: int = 2, direction: str = "both", graph: str = "pruned", max_columns: int = 2048
     ) -> None:
@@ -108,28 +107,13 @@ class WeisfeilerLehmanEncoder(_SubtreeEncoder):
         self.graph = graph
         self.max_columns = max_columns
 
-    def columns(self, space: SearchSpace) -> Columns:
-        """Return one column per colour, those of few iterations first, then the frequent ones.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the encoder was not fitted.
-        InvalidDataError
-            If it was fitted on another space.
-        """
-        fitted: SearchSpace | None = getattr(self, "space_", None)
-        if fitted is not None and fitted != space:
-            raise InvalidDataError(f"this encoder was fitted on space {fitted.name!r}, got space {space.name!r}")
-        return super().columns(space)
-
     def _graph_columns(self, schema: GraphSchema) -> Columns:
         if not hasattr(self, "colors_"):
             raise NotFittedError("WeisfeilerLehmanEncoder learns its columns: call fit first")
         groups = tuple(f"wl round {number}" for number in self.rounds_.tolist())
         return Columns(self.names_, groups, np.zeros(len(groups), dtype=np.bool_))
 
-    def fit_graphs(self, graphs: GraphBatch) -> WeisfeilerLehmanEncoder:
+    def fit_graphs(self, graphs: GraphBatch) -> Self:
         """Learn the columns from graphs that need not come from a space.
 
         Raises
@@ -161,9 +145,6 @@ class WeisfeilerLehmanEncoder(_SubtreeEncoder):
         )
         self._index()
         return self
-
-    def _fit(self, architectures: Architectures) -> None:
-        self.fit_graphs(architectures.space.to_graphs(architectures))
 
     def _index(self) -> None:
         self._order = np.argsort(self.colors_)

@@ -23,6 +23,7 @@ from .reports import Comparison, Interval
 from .search_benchmark import SearchPlan, benchmark
 from .search_problem import SearchProblem
 from .search_report import SearchComparison
+from .seed_problem import SeedProblem
 from .surrogate_file import load_surrogate_table
 from .surrogate_fitting import fit_surrogate_table
 from .surrogate_table import SurrogateTable
@@ -50,6 +51,7 @@ __all__ = [
     "SearchComparison",
     "SearchPlan",
     "SearchProblem",
+    "SeedProblem",
     "SurrogateTable",
     "Trajectory",
     "benchmark",

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidDataError
 
-NULLABLE = frozenset({"epoch", "test_epoch", "select_epoch", "unit", "queries_to_target", "queries_to_optimum"})
+NULLABLE = frozenset(
+    {"epoch", "test_epoch", "select_epoch", "select_seed", "unit", "queries_to_target", "queries_to_optimum"}
+)
 """Fields of a run that may be null; in any other field null stands for NaN, which JSON does not know."""
 
 

@@ -195,12 +195,13 @@ class SearchPlan:
                         **self._conditions(),
                         "select_metric": problem.select_metric,
                         "select_epoch": problem.select_epoch,
+                        "select_seed": getattr(problem, "select_seed", None),
                         "unit": problem.unit,
                         "higher_is_better": problem.higher_is_better,
                         "tolerance": tolerance,
                         "version": __version__,
                     }
-                    names = ("problem", "table", "searcher")
+                    names = ("problem", "table", "searcher", "select_seed")  # what seeds say is in the digest
                     arguments = (problem, label, searcher, seed, self._conditions(), tolerance)
                     yield Job(self._key(problem, searcher, head, names), head, names, arguments)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,7 +169,7 @@ class SearchProblem:
             raise InvalidDataError("a SearchProblem has its metrics and epochs already, expected none beside it")
         return self
 
-    def open(self, seed: int) -> Self:
+    def open(self, seed: int) -> SearchProblem:
         """Return what a search asks: the table itself, whatever the seed."""
         return self
 

@@ -265,9 +265,11 @@ class SearchComparison(Records):
                 f"{name} {value:.6g}" for name, value in zip(first["objectives"], first["reference"], strict=True)
             ]
             lines.append(f"hypervolume from {', '.join(points)}, as a share of the table's")
-        if first["select_metric"] != first["metric"] or first["select_epoch"] != first["epoch"]:
+        seed = first.get("select_seed")
+        if seed is not None or first["select_metric"] != first["metric"] or first["select_epoch"] != first["epoch"]:
             epoch = "" if first["select_epoch"] is None else f", epoch {first['select_epoch']}"
-            lines.append(f"incumbents are selected by {first['select_metric']}{epoch}")
+            once = "" if seed is None else f", training {seed}" if seed != "each" else ", one training each"
+            lines.append(f"incumbents are selected by {first['select_metric']}{epoch}{once}")
         if first["tolerance"]:
             lines.append(f"target: regret of at most {amount(first['tolerance'], first['unit'])}")
         else:

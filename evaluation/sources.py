@@ -11,9 +11,10 @@ import numpy as np
 from ..benchmarks_data import load_table
 from ..errors import InvalidDataError
 from ..predictors import PREDICTORS, Predictor, Source, load_predictor
-from ..predictors.sources import as_sources
+from ..predictors.sources import as_sources, check_sources
 from ..searchers import Searcher, make_searcher
-from ..searchers.surrogate import new_predictor
+from ..searchers.sources import with_sources
+from ..spaces import SearchSpace
 from .arguments import metric_at_epoch
 
 
@@ -52,7 +53,8 @@ def _read(text: str, higher_is_better: bool) -> Source:
         direction = predictor.metadata_.get("direction")
         if direction is not None and (direction == "higher") != higher_is_better:
             raise InvalidDataError(
-                f"source {text!r} forecasts a metric whose {direction} values are better, unlike the target's"
+                f"source {text!r} forecasts a metric whose {direction} values are better, and is needed as one whose "
+                f"{'higher' if higher_is_better else 'lower'} values are: give its TABLE:METRIC instead"
             )
         return Source(predictor=predictor, name=str(predictor.metadata_.get("metric", Path(text).stem)))
     name, colon, rest = text.rpartition(":")
@@ -87,26 +89,38 @@ def give_sources(predictors: Iterable[Predictor], sources: tuple[Source, ...]) -
             predictor.set_params(sources=sources)
 
 
-def searchers_with_sources(names: Sequence[str], sources: tuple[Source, ...]) -> list[tuple[str, Searcher]]:
-    """Return searchers by name whose surrogates, where these learn from sources, have them.
+def searchers_with_sources(
+    names: Sequence[str], sources: tuple[Source, ...], spaces: Iterable[SearchSpace] = ()
+) -> list[tuple[str, Searcher]]:
+    """Return searchers by name, those that take sources with them, the others as they are.
+
+    Parameters
+    ----------
+    names : sequence of str
+    sources : tuple of Source
+    spaces : iterable of SearchSpace
+        What is going to be searched: sources that are of no use to one of them are refused now.
 
     Raises
     ------
     UnknownNameError
         If there is no searcher of a name.
     InvalidDataError
-        If there are sources, and no searcher has a surrogate that takes them.
+        If no searcher takes sources, or a source can be of no use.
     """
     found = [(name, make_searcher(name)) for name in names]
-    given = False
-    for _, searcher in found:
-        surrogate = searcher.get_params(deep=False).get("predictor")
-        predictor = new_predictor(surrogate) if isinstance(surrogate, (str, Predictor)) else None
-        if predictor is not None and takes_sources(predictor):
-            searcher.set_params(predictor=predictor.set_params(sources=sources))
-            given = True
-    if sources and not given:
+    takers = [searcher for _, searcher in found if searcher.reader() is not None]
+    if sources and not takers:
         raise InvalidDataError(
-            f"expected a searcher that learns from sources, such as bo_transfer, got {', '.join(names)}"
+            "expected a searcher that learns from sources, such as bo_transfer, or begins with them, such as warm:tpe, "
+            f"got {', '.join(names)}"
         )
-    return found
+    given = [
+        (name, searcher if searcher.reader() is None else with_sources(searcher, sources)) for name, searcher in found
+    ]
+    for space in spaces:
+        for _, searcher in given:
+            reader = searcher.reader()
+            if reader is not None:
+                check_sources(reader, space)
+    return given

@@ -34,7 +34,9 @@ def relevance(predictor: Predictor) -> list[dict[str, Any]]:
         raise InvalidDataError(f"relevance is that for one target, got {len(kernels)}")
     scales = kernels[0].lengthscales(predictor.parameters_[0][:-1])
     if not scales:
-        raise InvalidDataError(f"the kernel {predictor.get_params().get('kernel')!r} has no lengthscales")
+        terms = [record["term"] for record in predictor.report_ if "term" in record]
+        named = f"of {' and '.join(terms)}" if terms else repr(predictor.get_params().get("kernel"))
+        raise InvalidDataError(f"the kernel {named} has no lengthscales")
     columns = predictor.columns_
     weights = np.array([scale**-2.0 for _, scale in scales])
     records = []

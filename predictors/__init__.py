@@ -47,6 +47,20 @@ PREDICTORS = Registry(
             "Gaussian process, Weisfeiler-Lehman subtree kernel",
             {"kernel": "wl", "encoder": "wl"},
         ),
+        "gp_shortest_path": Entry(
+            ".predictors.graph_process:GraphGaussianProcess",
+            "Gaussian process, shortest-path kernel",
+            {"encoder": "shortest_path"},
+        ),
+        "gp_random_walk": Entry(
+            ".predictors.graph_process:GraphGaussianProcess",
+            "Gaussian process, random-walk kernel",
+            {"encoder": "random_walk"},
+        ),
+        "gp_graph": Entry(
+            ".predictors.graph_process:GraphGaussianProcess",
+            "Gaussian process, sum or product of graph kernels and the kernel of other features",
+        ),
         "gp_transfer": Entry(
             ".predictors.source_prior:SourcePriorGaussianProcess",
             "Gaussian process whose prior mean is what sources forecast",

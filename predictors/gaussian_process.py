@@ -207,13 +207,16 @@ class GaussianProcess(Predictor):
             self._alphas.append(self._sparse[k].weights)
 
     def _learn_scaling(self, features: Matrix) -> None:
-        """Learn the shift and scale of the quantities; the count kernels need the columns as they are."""
-        raw = isinstance(self._named_kernel(), _RAW)
-        keep = self.columns_.indicator | raw
+        """Learn the shift and scale of the quantities."""
+        keep = self.columns_.indicator | self._raw_columns()
         spread = features.std(axis=0)
         self._shift = np.where(keep, 0.0, features.mean(axis=0))
         self._scale = np.where(keep | (spread < 1e-9), 1.0, spread)
         _, self._groups = np.unique(np.array(self.columns_.groups), return_inverse=True)
+
+    def _raw_columns(self) -> NDArray[np.bool_]:
+        """Return the columns that the kernel needs as they are, `(d,)`: all of them for the kernels of counts."""
+        return np.full(len(self.columns_), isinstance(self._named_kernel(), _RAW))
 
     def _scaled(self, features: Matrix) -> Matrix:
         scaled: Matrix = (features - self._shift) / self._scale

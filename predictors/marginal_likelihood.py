@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..errors import InvalidDataError
 
 if TYPE_CHECKING:
     from .kernels import Kernel
+    from .kernels.base import Contraction
 
 Matrix = NDArray[np.float64]
 
@@ -87,11 +89,16 @@ class Posterior:
         self.prior_mean = np.r_[kernel.prior_mean, [prior.mean for prior in priors]]
         self.prior_std = np.r_[kernel.prior_std, [prior.std for prior in priors]]
 
+    @cached_property
+    def _with_gradient(self) -> Callable[[Matrix], tuple[Matrix, Contraction]]:
+        """The kernel, prepared for the rows."""
+        return self.kernel.gradient_at(self.X)
+
     def __call__(self, theta: Matrix) -> tuple[float, Matrix]:
         """Return the value and the gradient at `theta`, whose last entries are the log noise variances."""
         n = len(self.z)
         variance = np.exp(theta[-self.count :])[self.levels] * self.shape
-        K, contract = self.kernel.with_gradient(theta[: -self.count], self.X)
+        K, contract = self._with_gradient(theta[: -self.count])
         noisy = K.copy(order="F")  # the contraction still needs K
         noisy[np.diag_indices(n)] += variance + self.noise.floor
         factor, failed = dpotrf(noisy, lower=1, overwrite_a=1, clean=1)

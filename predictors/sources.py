@@ -21,6 +21,7 @@ from ..encoders.base import as_batch
 from ..errors import ArchcastError, InvalidDataError
 from ..spaces import Architectures, SearchSpace
 from .base import Floats, Predictor, _holds_architectures
+from .source_memory import latent_scores
 
 
 class Source:
@@ -160,20 +161,24 @@ class Source:
         if self.predictor is not None:
             return self.predictor
         key = (self.digest, repr(template), size)
-        fitted = _FITS.get(key)
-        if fitted is None:
+        if key not in _FITS:
             rows = self.rows(size, template.seed)
             assert self.X is not None
-            fitted = _FITS[key] = clone(template).fit(self.X[rows], self.y[rows])
-        _FITS.move_to_end(key)
-        while len(_FITS) > _KEPT_FITS:
-            _FITS.popitem(last=False)
-        return fitted
+            _FITS[key] = clone(template).fit(self.X[rows], self.y[rows])
+        return _kept_fit(key)
 
 
 _KEPT_FITS = 16
-_FITS: OrderedDict[tuple[str, str, int], Predictor] = OrderedDict()
+_FITS: OrderedDict[tuple[Any, ...], Predictor] = OrderedDict()
 """The last few fits to sources by their content: a comparison asks for the same in every run."""
+
+
+def _kept_fit(key: tuple[Any, ...]) -> Predictor:
+    """Return a fit that is remembered, and forget the oldest if there are too many."""
+    _FITS.move_to_end(key)
+    while len(_FITS) > _KEPT_FITS:
+        _FITS.popitem(last=False)
+    return _FITS[key]
 
 
 @dataclass(frozen=True)
@@ -196,8 +201,7 @@ class SourceModel:
 
     def scores(self, X: Any, features: Floats) -> tuple[Floats, Floats]:
         """Return mean and deviation on the scale of the source's transformed targets, `(n,)` each."""
-        mean, std = self.predictor.predict_latent(X if self.shared is None else features[:, self.shared])
-        return mean.reshape(len(mean), -1)[:, 0], std.reshape(len(std), -1)[:, 0]
+        return latent_scores(self.predictor, X if self.shared is None else features[:, self.shared])
 
 
 def fit_source(
@@ -226,7 +230,10 @@ def fit_source(
         return SourceModel(source.fitted(template, size))
     rows = source.rows(size, template.seed)
     features, shared = source.encoded(rows, encoder, space)
-    return SourceModel(clone(template).set_params(encoder=None).fit(features, source.y[rows]), shared)
+    key = (source.digest, repr(template), size, hashlib.sha256(features.tobytes()).hexdigest())
+    if key not in _FITS:
+        _FITS[key] = clone(template).set_params(encoder=None).fit(features, source.y[rows])
+    return SourceModel(_kept_fit(key), shared)
 
 
 def as_sources(given: Any) -> tuple[Source, ...]:
@@ -259,6 +266,21 @@ def as_sources(given: Any) -> tuple[Source, ...]:
         except InvalidDataError as error:
             raise InvalidDataError(f"source {position}: {error}") from None
     return tuple(found)
+
+
+def check_sources(predictor: Predictor, space: SearchSpace) -> None:
+    """Refuse sources of a predictor that can be of no use to a space, before anything is fitted.
+
+    Raises
+    ------
+    InvalidDataError
+        Where `fit` would refuse one of them: see `fit_source`. What an encoder learns of is not looked at.
+    """
+    encoder = predictor._new_encoder()
+    for source in as_sources(predictor.get_params(deep=False)["sources"]):
+        source.check_space(space)
+        if source.predictor is None and source.space != space and encoder is not None and encoder.stateless:
+            source.encoded(np.arange(1), encoder, space)
 
 
 def _check_predictor(predictor: Any) -> None:

@@ -65,6 +65,7 @@ SEARCHERS = Registry(
         ),
         "parego": Entry(".searchers.parego:ParEGO", "several objectives: Gaussian process on random scalarisations"),
         "nsga2": Entry(".searchers.nsga2:NSGA2", "several objectives: evolution by pymoo's NSGA-II (extra: pymoo)"),
+        "warm": Entry(".searchers.warm:WarmStart", "another searcher that begins with what sources think best"),
         "auto": Entry(".searchers.bayesian_optimization:BayesianOptimization", "the best overall by measurement"),
     },
 )
@@ -88,7 +89,8 @@ def make_searcher(name: str, **parameters: Any) -> Searcher:
     Parameters
     ----------
     name : str
-        E.g. `"auto"`, `"bo"` or `"regularized_evolution"`; `archcast list searchers` shows them all.
+        E.g. `"auto"`, `"bo"` or `"regularized_evolution"`; `archcast list searchers` shows them all. A searcher around
+        another one is `outer:searcher`, e.g. `"warm:tpe"`.
     **parameters
         Constructor arguments that override the defaults of the name.
 
@@ -105,7 +107,11 @@ def make_searcher(name: str, **parameters: Any) -> Searcher:
     >>> ac.make_searcher("regularized_evolution", population=20)
     RegularizedEvolution(population=20)
     """
-    return SEARCHERS.make(Searcher, name, **parameters)
+    base, colon, inner = name.partition(":")
+    if colon:
+        make_searcher(inner)  # a misspelt inner searcher is reported now
+        parameters.setdefault("searcher", inner)
+    return SEARCHERS.make(Searcher, base, **parameters)
 
 
 SCHEDULERS = Registry(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -11,6 +11,9 @@ from sklearn.base import BaseEstimator
 from ..errors import ExhaustedSpaceError, InvalidDataError
 from ..spaces import Architectures
 from .history import History
+
+if TYPE_CHECKING:
+    from ..predictors import Predictor
 
 
 class Searcher(BaseEstimator, ABC):  # type: ignore[misc]
@@ -72,6 +75,20 @@ class Searcher(BaseEstimator, ABC):  # type: ignore[misc]
                 f"were among the {len(history)} trials before"
             )
         return proposed
+
+    def inner(self) -> Searcher:
+        """Return the searcher that proposes once a warm start is over: this one, unless it begins for another."""
+        return self
+
+    def reader(self) -> Predictor | None:
+        """Return the unfitted predictor through which it learns from sources, with those it has; None if it cannot."""
+        from .surrogate import new_predictor
+
+        surrogate = self.get_params(deep=False).get("predictor")
+        if surrogate is None:
+            return None
+        predictor = new_predictor(surrogate)
+        return predictor if "sources" in predictor.get_params(deep=False) else None
 
     @abstractmethod
     def _propose(self, history: History, n: int, rng: np.random.Generator) -> Architectures:

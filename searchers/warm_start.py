@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,8 +30,7 @@ def opening(
 ) -> Architectures:
     """Return up to `n` new architectures to begin with: by a design, or every other one by what the sources say.
 
-    The best by the mean of the sources' standardised forecasts come at even numbers of trials; those between
-    them tell the surrogate how far the sources can be trusted.
+    Those that the sources do not choose tell the surrogate how far the sources can be trusted.
 
     Parameters
     ----------
@@ -43,13 +44,32 @@ def opening(
     """
     if not predictor.get_params(deep=False).get("sources"):
         return beginning(design, initial, history, n, rng)
+    return every_other(predictor, history, n, rng, lambda so_far: beginning(design, initial, so_far, 1, rng))
+
+
+def every_other(
+    predictor: Predictor,
+    history: History,
+    n: int,
+    rng: np.random.Generator,
+    another: Callable[[History], Architectures],
+) -> Architectures:
+    """Return up to `n` new architectures, at even numbers of trials the best by what the sources forecast.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Has sources, and need not be fitted.
+    history : History
+    n : int
+    rng : numpy Generator
+    another : callable
+        Returns one new architecture at odd numbers of trials, given all that is chosen before, or none if none is left.
+    """
     found = history.architectures[:0]
     for position in range(len(history), len(history) + n):
         so_far = history.ask(found)
-        if position % 2 == 0:
-            new = best_by_sources(predictor, so_far, rng)
-        else:
-            new = beginning(design, initial, so_far, 1, rng)
+        new = best_by_sources(predictor, so_far, rng) if position % 2 == 0 else another(so_far)
         if not len(new):
             break
         found = Architectures.concatenate([found, new])
@@ -57,7 +77,7 @@ def opening(
 
 
 def best_by_sources(predictor: Predictor, history: History, rng: np.random.Generator) -> Architectures:
-    """Return the new architecture that the sources forecast highest, if there is any left."""
+    """Return the new architecture with the best mean of the sources' standardised forecasts, if there is any left."""
     if is_whole(history):
         candidates = candidate_set(history)
         free = np.flatnonzero(candidates.unseen_classes(history))

@@ -37,7 +37,8 @@ def explain(
     Parameters
     ----------
     searcher : Searcher
-        Its own predictor makes the forecast if it has one, else a Gaussian process.
+        Its own predictor makes the forecast if it has one, else a Gaussian process; of a warm start that of the
+        searcher that is begun for.
     history : History
         Before the architecture was asked for.
     architectures : Architectures, `(1,)`
@@ -54,6 +55,7 @@ def explain(
         fails is left out: it must not end the search.
     """
     about: dict[str, Any] = {"known": len(history.finished), "initial": _is_initial(searcher, history)}
+    searcher = searcher.inner()
     if len(history.finished) < LEAST or not is_informative(history):
         return about
     try:
@@ -66,8 +68,11 @@ def explain(
 
 
 def _is_initial(searcher: Searcher, history: History) -> bool:
-    least = searcher.get_params(deep=False).get("initial")
-    return isinstance(least, int) and len(history) < least
+    for beginner in (searcher, searcher.inner()):
+        least = beginner.get_params(deep=False).get("initial")
+        if isinstance(least, int) and len(history) < least:
+            return True
+    return False
 
 
 def _surrogate(searcher: Searcher, history: History, architectures: Architectures) -> Surrogate[Forecast]:
@@ -132,7 +137,7 @@ def next_edits(searcher: Searcher, history: History, architecture: Architecture,
     """
     if len(history.finished) < LEAST or not is_informative(history):
         return []
-    parameters = searcher.get_params(deep=False)
+    parameters = searcher.inner().get_params(deep=False)
     try:
         predictor = new_predictor(parameters.get("predictor", "gp"))
         predictor.fit(history.architectures[history.finished], history.values[history.finished])

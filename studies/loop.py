@@ -154,11 +154,11 @@ class Worker:
             self._leave()
 
     def _look_ahead(self) -> None:
-        least = getattr(self.study.settings.searcher, "initial", None)
+        least = getattr(self.study.settings.asked, "initial", None)
         each, wanted = len(self.study.settings.seeds), self.budget.trainings
         if isinstance(least, int) and wanted is not None and wanted // each <= least:
             self.notify(
-                f"a budget of {wanted} trainings does not go beyond the {least} random architectures "
+                f"a budget of {wanted} trainings does not go beyond the {least} architectures "
                 "that the searcher begins with: nothing will be forecast"
             )
         self.any_value = any(trial.state == "finished" for trial in self.study.trials())

@@ -11,6 +11,7 @@ from ..searchers import Searcher
 from ..spaces import SearchSpace
 from ..trainers import Fidelity
 from .settings import make_settings, stored_settings
+from .sources import study_sources
 from .storage import SETTINGS, StudyStorage
 from .study import Study
 
@@ -32,6 +33,7 @@ def open_study(
     cost_metric: str | None = None,
     heartbeat: int | None = None,
     grace: int | None = None,
+    sources: Sequence[Any] | None = None,
     patience: float = 300.0,
     notify: Callable[[str], None] | None = None,
 ) -> Study:
@@ -51,9 +53,13 @@ def open_study(
     direction : {"higher", "lower"}, optional
         Which values are better; from the name of the metric by default.
     searcher : str or Searcher, optional
-        `"auto"` by default.
+        `"auto"` by default, `"bo_transfer"` with sources.
     task, recipe, fidelity, seed, seeds, pruner, cost_metric, heartbeat, grace
         See `StudySettings`.
+    sources : sequence, optional
+        What the searcher learns from besides, whose higher values are better: `TABLE:METRIC[@EPOCH]`, whose metric
+        changes its sign if its lower values are; the file of a fitted predictor; or whatever `archcast.Source` stands
+        for, which has to be given again whenever the study goes on.
     patience, notify
         See `Database`; for a storage that is not open yet.
 
@@ -62,9 +68,12 @@ def open_study(
     StudyMismatchError
         If the study exists with another setting, or was not made by archcast.
     InvalidDataError
-        If a setting is out of range, or one that a new study needs is missing.
+        If a setting is out of range, one that a new study needs is missing, or there are sources that the searcher
+        cannot take or that are of no use to the space.
     UnknownNameError
-        If there is no searcher or pruner of that name.
+        If there is no searcher or pruner of that name, or no table or metric of a source.
+    ModelFormatError
+        If the file of a source is no saved predictor.
     MissingDependencyError
         If Optuna is not installed.
     StorageUnavailableError
@@ -93,6 +102,7 @@ def open_study(
         "cost_metric": cost_metric,
         "heartbeat": heartbeat,
         "grace": grace,
+        "sources": None if sources is None else study_sources(sources),
     }
     fresh, problem = None, None
     try:

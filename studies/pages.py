@@ -76,6 +76,7 @@ def setup(content: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("space", _named(study["space"], "space")),
         ("metric", f"{study['metric']}, {study['direction']} is better"),
         ("searcher", _named(study["searcher"], "name")),
+        ("sources", ", ".join(item["source"] for item in study["sources"])),
         ("seed", str(study["seed"])),
         ("seeds of each architecture", ", ".join(map(str, study["seeds"])) if len(study["seeds"]) > 1 else ""),
         ("task", study["task"]),

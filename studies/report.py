@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InvalidDataError
+from ..errors import ArchcastError, InvalidDataError
 from ..evaluation.metrics import kendall_tau
 from ..evaluation.problems import Problem, Source, as_problem
 from ..files import write_whole
+from ..searchers import Searcher
 from ..spaces import Architectures
 from .explanation import next_edits
 from .trials import Candidate, best_of, cost_of, incumbents
@@ -88,7 +89,7 @@ class StudyReport:
             "best": None if best is None else next(p for p in picks if p["number"] == best.first.number),
             "edits": []
             if best is None
-            else next_edits(settings.searcher, study.history(), best.first.architecture, _EDITS),
+            else next_edits(_readable(settings), study.history(), best.first.architecture, _EDITS),
             "regret": None if problem is None else _regret(problem, settings, found),
             "forecasts": _quality(picks),
             "anytime": {
@@ -134,6 +135,14 @@ class StudyReport:
         from .pages import page
 
         return page(self)
+
+
+def _readable(settings: StudySettings) -> Searcher:
+    """Return the searcher with its sources, or without those that cannot be read here: a report needs them less."""
+    try:
+        return settings.asked
+    except ArchcastError:
+        return settings.searcher
 
 
 def _pick(candidate: Candidate, outcomes: Mapping[int, float | None]) -> dict[str, Any]:

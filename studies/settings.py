@@ -6,16 +6,20 @@ import inspect
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..errors import ArchcastError, InvalidDataError, StudyMismatchError
 from ..searchers import SEARCHERS, History, Searcher, make_searcher
+from ..searchers.sources import with_sources
 from ..spaces import Architectures, SearchSpace, space_from_spec
-from ..trainers import Fidelity, Recipe
+from ..trainers import Fidelity
 from ..trainers.journal_table import direction_of
+from .differences import difference, same_setting, shown
 from .pruning import make_pruner
+from .sources import StudySource, study_sources
 
 _FORMAT = 1
 DEFAULTS: dict[str, Any] = {
@@ -24,6 +28,8 @@ DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "heartbeat": 10,
 }
+SOURCED = "bo_transfer"
+"""The default searcher where there are sources."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +44,7 @@ class StudySettings:
     higher_is_better : bool
         Its direction.
     searcher : Searcher
+        Without the sources.
     task : str
         The name of what is trained, as it stands in records and tables.
     recipe : dict
@@ -55,6 +62,8 @@ class StudySettings:
     heartbeat, grace : int
         Workers give a sign of life every `heartbeat` seconds; one that is silent for more than `grace` seconds is
         dead, and what it trained is trained by another.
+    sources : tuple of StudySource
+        What the searcher learns from besides.
 
     Raises
     ------
@@ -75,6 +84,7 @@ class StudySettings:
     cost_metric: str | None = None
     heartbeat: int = 10
     grace: int = 60
+    sources: tuple[StudySource, ...] = ()
 
     def __post_init__(self) -> None:
         _require_text("metric", self.metric)
@@ -104,6 +114,23 @@ class StudySettings:
         """`"higher"` or `"lower"`."""
         return "higher" if self.higher_is_better else "lower"
 
+    @cached_property
+    def asked(self) -> Searcher:
+        """The searcher as it is asked: with the sources, which are read now.
+
+        Raises
+        ------
+        UnknownNameError
+            If a table or metric of a source does not exist.
+        InvalidDataError
+            If the searcher takes no sources, or one is of no use to the space or cannot be read again.
+        StudyMismatchError
+            If a source does not hold what it held when the study was made.
+        """
+        if not self.sources:
+            return self.searcher
+        return with_sources(self.searcher, [source.load() for source in self.sources], self.space)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the settings, JSON-able."""
         return {
@@ -121,6 +148,7 @@ class StudySettings:
             "cost_metric": self.cost_metric,
             "heartbeat": self.heartbeat,
             "grace": self.grace,
+            "sources": [source.stored for source in self.sources],
         }
 
 
@@ -129,8 +157,11 @@ def make_settings(given: Mapping[str, Any]) -> StudySettings:
 
     Raises
     ------
+    UnknownNameError
+        If there is no such searcher, pruner, or table or metric of a source.
     InvalidDataError
-        If the space or the metric is missing, or a value is out of range.
+        If the space or the metric is missing, a value is out of range, or there are sources that the searcher cannot
+        take or that are of no use to the space.
     """
     for name, example in (("space", "nasbench201"), ("metric", "valid/accuracy")):
         if given.get(name) is None:
@@ -138,13 +169,18 @@ def make_settings(given: Mapping[str, Any]) -> StudySettings:
     values: dict[str, Any] = {name: DEFAULTS.get(name) if value is None else value for name, value in given.items()}
     direction = values.pop("direction", None) or direction_of(_require_text("metric", values["metric"]))
     values["higher_is_better"] = _require_direction(direction) == "higher"
+    values["sources"] = study_sources(values.get("sources") or ())
+    if values["sources"] and given.get("searcher") is None:
+        values["searcher"] = SOURCED
     values["searcher"] = _searcher(values["searcher"])
     values["recipe"] = dict(values.get("recipe") or {})
     values["fidelity"] = values.get("fidelity") or Fidelity()
     values["seeds"] = () if values.get("seeds") is None else _distinct_seeds(values["seeds"])
     if values.get("grace") is None:
         values["grace"] = 6 * values["heartbeat"] if isinstance(values["heartbeat"], int) else 60
-    return StudySettings(**values)
+    settings = StudySettings(**values)
+    assert settings.asked is not None  # sources that are of no use are refused now
+    return settings
 
 
 def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, Any]) -> StudySettings:
@@ -168,8 +204,8 @@ def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, An
         if value is None:
             continue
         plain = _plain(setting, value)
-        if plain != stored[setting] and not (setting == "recipe" and _same_recipe(stored[setting], plain)):
-            own, other = _difference(stored[setting], plain)
+        if not same_setting(setting, plain, stored[setting]):
+            own, other = difference(setting, stored[setting], plain)
             raise StudyMismatchError(
                 f"study {name!r} has {setting} {own}, and was opened with {other}; leave that out to go on with the "
                 "study, or give a new study another name"
@@ -183,6 +219,9 @@ def stored_settings(name: str, stored: Mapping[str, Any], given: Mapping[str, An
             searcher=own_searcher if isinstance(own_searcher, Searcher) else _stored_searcher(name, stored["searcher"]),
             fidelity=Fidelity.from_dict(stored["fidelity"]),
             seeds=tuple(stored["seeds"]),
+            sources=study_sources(given["sources"])
+            if given.get("sources") is not None
+            else tuple(StudySource.from_stored(item) for item in stored["sources"]),
             **{key: stored[key] for key in ("task", "recipe", "seed", "pruner", "cost_metric", "heartbeat", "grace")},
         )
     except ArchcastError:
@@ -214,15 +253,6 @@ def _completed(name: str, stored: Mapping[str, Any]) -> dict[str, Any]:
     return complete
 
 
-def _same_recipe(stored: Any, given: Any) -> bool:
-    """Return whether a complete recipe of archcast's own is a stored one of when recipes had fewer values."""
-    try:
-        complete = set(given) == set(Recipe().to_dict())
-        return complete and bool(stored) and Recipe.from_dict(stored) == Recipe.from_dict(given)
-    except (ArchcastError, TypeError):
-        return False
-
-
 class UnknownSearcher(Searcher):
     """Stands for a searcher that cannot be made from what is stored: the study can be read, and not gone on with.
 
@@ -241,7 +271,7 @@ class UnknownSearcher(Searcher):
     def _propose(self, history: History, n: int, rng: np.random.Generator) -> Architectures:
         raise InvalidDataError(
             f"the searcher of study {self.study!r} cannot be made from what is stored, pass it when opening the study: "
-            f"{_shown(self.stored)}"
+            f"{shown(self.stored)}"
         )
 
 
@@ -284,6 +314,8 @@ def _plain(setting: str, value: Any) -> Any:
         return searcher_to_dict(_searcher(value))
     if setting == "direction":
         return _require_direction(value)
+    if setting == "sources":
+        return [source.stored for source in study_sources(value)]
     if isinstance(value, SearchSpace):
         value = value.spec
     elif isinstance(value, Fidelity):
@@ -320,28 +352,3 @@ def _require_direction(value: Any) -> str:
     if value not in ("higher", "lower"):
         raise InvalidDataError(f"direction must be 'higher' or 'lower', got {value!r}")
     return str(value)
-
-
-def _difference(own: Any, other: Any) -> tuple[str, str]:
-    """Return both as text; of two searchers or pruners of one name only the parameters that differ."""
-    described = isinstance(own, Mapping) and isinstance(other, Mapping) and "name" in own
-    if described and own["name"] == other.get("name"):
-        names = sorted({*own["parameters"], *other["parameters"]})
-        differing = [n for n in names if own["parameters"].get(n, ...) != other["parameters"].get(n, ...)]
-        own, other = (
-            {
-                "name": own["name"],
-                "parameters": {n: side["parameters"][n] for n in differing if n in side["parameters"]},
-            }
-            for side in (own, other)
-        )
-    return _shown(own), _shown(other)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping) and {"space", "parameters"} == set(value):
-        value = value["space"] if not value["parameters"] else value
-    elif isinstance(value, Mapping) and {"name", "parameters"} == set(value):
-        parameters = ", ".join(f"{key}={item!r}" for key, item in value["parameters"].items())
-        return f"{value['name']}({parameters})"
-    return repr(value)

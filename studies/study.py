@@ -158,6 +158,8 @@ class Study:
             If the searcher finds no architecture that was not proposed before.
         SearcherFailedError
             If the searcher raises an exception.
+        UnknownNameError, InvalidDataError, StudyMismatchError
+            If a source cannot be read again, or does not hold what it held when the study was made.
         StorageUnavailableError
             If the storage does not answer for too long.
         """
@@ -183,7 +185,7 @@ class Study:
 
     def _propose(self, found: Sequence[Candidate]) -> Trial:
         history = history_of(self.space, found, self.settings.higher_is_better)
-        searcher = self.settings.searcher
+        searcher = self.settings.asked
         try:
             proposed = searcher.ask(history, 1, self.settings.seed)
         except (ExhaustedSpaceError, InvalidDataError):

@@ -56,6 +56,10 @@ class Kernel(ABC):
     def with_gradient(self, theta: Matrix, A: Matrix) -> tuple[Matrix, Contraction]:
         """Return the covariance of the rows with themselves, and the contraction with its gradient."""
 
+    def gradient_at(self, A: Matrix) -> Callable[[Matrix], tuple[Matrix, Contraction]]:
+        """Return `with_gradient(theta, A)` as a function of `theta`: for many calls with the same rows `A`."""
+        return lambda theta: self.with_gradient(theta, A)
+
     def cross_with_gradient(self, theta: Matrix, A: Matrix, B: Matrix) -> tuple[Matrix, Contraction]:
         """Return the covariance of rows `A` with rows `B`, and the contraction with its gradient, both `(n, m)`.
 
@@ -104,13 +108,27 @@ class _Composite(Kernel):
         self.prior_mean = np.concatenate([part.prior_mean for part in self.parts])
         self.prior_std = np.concatenate([part.prior_std for part in self.parts])
 
+    @abstractmethod
+    def _join(self, results: list[tuple[Matrix, Contraction]]) -> tuple[Matrix, Contraction]:
+        """Return covariance and contraction from those of the parts."""
+
+    def with_gradient(self, theta: Matrix, A: Matrix) -> tuple[Matrix, Contraction]:
+        """Return the covariance, and the contraction with the gradient by the parameters of all parts."""
+        return self._join([part.with_gradient(t, A) for part, t in zip(self.parts, self.split(theta), strict=True)])
+
+    def gradient_at(self, A: Matrix) -> Callable[[Matrix], tuple[Matrix, Contraction]]:
+        """Return `with_gradient(theta, A)` as a function of `theta`, every part prepared for the rows."""
+        prepared = [part.gradient_at(A) for part in self.parts]
+        return lambda theta: self._join([at(t) for at, t in zip(prepared, self.split(theta), strict=True)])
+
+    def split(self, theta: Matrix) -> list[Matrix]:
+        """Return the parameters of each part."""
+        return np.split(theta, np.cumsum([part.n_parameters for part in self.parts])[:-1])
+
     def lengthscales(self, theta: Matrix) -> list[tuple[NDArray[np.intp], float]]:
         """Return the lengthscales of all parts, one part after the other."""
-        parts = zip(self.parts, self._split(theta), strict=True)
+        parts = zip(self.parts, self.split(theta), strict=True)
         return [scale for part, own in parts for scale in part.lengthscales(own)]
-
-    def _split(self, theta: Matrix) -> list[Matrix]:
-        return np.split(theta, np.cumsum([part.n_parameters for part in self.parts])[:-1])
 
 
 class Sum(_Composite):
@@ -118,17 +136,16 @@ class Sum(_Composite):
 
     def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
         """Return the sum of the covariances."""
-        terms = zip(self.parts, self._split(theta), strict=True)
+        terms = zip(self.parts, self.split(theta), strict=True)
         return np.sum([part.covariance(t, A, B) for part, t in terms], axis=0)  # type: ignore[no-any-return]
 
     def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
         """Return the sum of the variances."""
-        terms = zip(self.parts, self._split(theta), strict=True)
+        terms = zip(self.parts, self.split(theta), strict=True)
         return np.sum([part.diagonal(t, A) for part, t in terms], axis=0)  # type: ignore[no-any-return]
 
-    def with_gradient(self, theta: Matrix, A: Matrix) -> tuple[Matrix, Contraction]:
+    def _join(self, results: list[tuple[Matrix, Contraction]]) -> tuple[Matrix, Contraction]:
         """Return the sum, and the parts' gradients one after the other."""
-        results = [part.with_gradient(t, A) for part, t in zip(self.parts, self._split(theta), strict=True)]
         total = results[0][0].copy()
         for covariance, _ in results[1:]:
             total += covariance
@@ -140,17 +157,16 @@ class Product(_Composite):
 
     def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
         """Return the product of the covariances."""
-        terms = zip(self.parts, self._split(theta), strict=True)
+        terms = zip(self.parts, self.split(theta), strict=True)
         return np.prod([part.covariance(t, A, B) for part, t in terms], axis=0)  # type: ignore[no-any-return]
 
     def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
         """Return the product of the variances."""
-        terms = zip(self.parts, self._split(theta), strict=True)
+        terms = zip(self.parts, self.split(theta), strict=True)
         return np.prod([part.diagonal(t, A) for part, t in terms], axis=0)  # type: ignore[no-any-return]
 
-    def with_gradient(self, theta: Matrix, A: Matrix) -> tuple[Matrix, Contraction]:
+    def _join(self, results: list[tuple[Matrix, Contraction]]) -> tuple[Matrix, Contraction]:
         """Return the product, and each part's gradient weighted with the product of the others."""
-        results = [part.with_gradient(t, A) for part, t in zip(self.parts, self._split(theta), strict=True)]
         covariances = [covariance for covariance, _ in results]
 
         def contract(M: Matrix) -> Matrix:

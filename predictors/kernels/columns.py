@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -37,6 +39,10 @@ class OnColumns(Kernel):
     def with_gradient(self, theta: Matrix, A: Matrix) -> tuple[Matrix, Contraction]:
         """Return the kernel's covariance and contraction."""
         return self.kernel.with_gradient(theta, A[:, self.columns])
+
+    def gradient_at(self, A: Matrix) -> Callable[[Matrix], tuple[Matrix, Contraction]]:
+        """Return the kernel's covariance and contraction as a function of its parameters."""
+        return self.kernel.gradient_at(A[:, self.columns])
 
     def lengthscales(self, theta: Matrix) -> list[tuple[NDArray[np.intp], float]]:
         """Return the kernel's lengthscales, with columns as they are numbered here."""

@@ -25,6 +25,7 @@ QUICK = {
     "smac": {"initial": 6, "retrain": 3, "challengers": 50},
     "ehvi": {"initial": 6, "pool": 60},
     "parego": {"initial": 6, "pool": 60},
+    "warm": {"searcher": "hybrid"},
     **{name: {"initial": 6} for name in ("umda", "pbil", "tree_eda", "tpe")},
     **{name: {"initial": 6, "pool": 60} for name in NAMES if name == "auto" or name.startswith("bo")},
 }

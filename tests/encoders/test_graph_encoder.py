@@ -4,7 +4,18 @@ import pytest
 from archcast.encoders import graph as graph_module
 from archcast.encoders import make_encoder
 
-NAMES = ["path", "path_truncated", "path_multiset", "operations", "statistics", "wl", "wl_hashed", "spectral"]
+NAMES = [
+    "path",
+    "path_truncated",
+    "path_multiset",
+    "operations",
+    "statistics",
+    "wl",
+    "wl_hashed",
+    "spectral",
+    "shortest_path",
+    "random_walk",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

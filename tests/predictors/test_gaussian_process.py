@@ -87,7 +87,10 @@ def test_unknown_kernel_is_named(data):
         GaussianProcess(kernel="cubic").fit(*data)
 
 
-@pytest.mark.parametrize("name", ["gp", "gp_rbf", "gp_hamming", "gp_tanimoto", "gp_wl"])
+@pytest.mark.parametrize(
+    "name",
+    ["gp", "gp_rbf", "gp_hamming", "gp_tanimoto", "gp_wl", "gp_shortest_path", "gp_random_walk", "gp_graph"],
+)
 def test_every_kernel_ranks_real_architectures(name):
     table = ac.load_table("nasbench201")
     y = table.values("cifar10/test_accuracy", epoch=200)
@@ -97,7 +100,7 @@ def test_every_kernel_ranks_real_architectures(name):
 
     forecaster = ac.make_predictor(name).fit(table.architectures[train], y[train])
     mean, std = forecaster.predict(table.architectures[test], return_std=True)
-    floor = {"gp": 0.8, "gp_rbf": 0.78}.get(name, 0.55)
+    floor = {"gp": 0.8, "gp_rbf": 0.78, "gp_graph": 0.8, "gp_shortest_path": 0.7, "gp_random_walk": 0.7}.get(name, 0.55)
     assert kendalltau(mean, y[test]).statistic > floor
     low, high = forecaster.predict_quantiles(table.architectures[test], [0.1, 0.9]).T
     assert 0.7 < ((y[test] > low) & (y[test] < high)).mean() < 0.92

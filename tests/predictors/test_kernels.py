@@ -5,9 +5,11 @@ import pytest
 from archcast.errors import InvalidDataError
 from archcast.predictors.kernels import (
     Coregionalised,
+    GroupedLinear,
     Hamming,
     Linear,
     OnColumns,
+    OnUnitGroups,
     Stationary,
     Tanimoto,
     Trend,
@@ -29,6 +31,13 @@ KERNELS = {
     "sum": lambda: Stationary("rbf") + Tanimoto() + Linear(),
     "product": lambda: Stationary("matern32") * Tanimoto() * Hamming(),
     "on columns": lambda: OnColumns(Stationary("rbf"), [0, 2, 3]) + OnColumns(WeightedDot(), [1, 5]),
+    "grouped linear": GroupedLinear,
+    "on unit groups": lambda: OnUnitGroups(Stationary("matern52")),
+    "semantic and graph": lambda: (
+        OnColumns(Stationary("matern32"), [0, 1]) * OnColumns(GroupedLinear(), [2, 3, 4, 5])
+        + OnColumns(Stationary("matern32"), [0, 1])
+        + OnColumns(OnUnitGroups(Stationary("rbf")), [4, 5])
+    ),
     "trend": Trend,
     "on a trend": lambda: Stationary("matern32") + Trend(),
     "coregionalised": lambda: Coregionalised(Stationary("matern32"), 4),
@@ -79,6 +88,18 @@ def test_gradient_agrees_with_finite_differences(kernel, rows):
     np.testing.assert_allclose(contract(M), numeric, rtol=1e-5, atol=1e-6)
 
 
+def test_rows_prepared_once_give_the_same(kernel, rows):
+    X, _ = rows
+    at = kernel.gradient_at(X)
+    M = np.ones((len(X), len(X)))
+    for seed in (0, 1):
+        theta = draw(kernel, seed)
+        covariance, contract = kernel.with_gradient(theta, X)
+        prepared, contract_prepared = at(theta)
+        np.testing.assert_allclose(prepared, covariance, rtol=1e-12)
+        np.testing.assert_allclose(contract_prepared(M), contract(M), rtol=1e-12, atol=1e-12)
+
+
 def test_stationary_kernels_follow_their_formulas(rows):
     X, groups = rows
     for radial, formula in {
@@ -101,6 +122,24 @@ def test_count_kernels_follow_their_formulas():
     np.testing.assert_allclose(Tanimoto().covariance(zero, A, B), [[4 / 6, 0, 0], [0, 1, 0]])
     np.testing.assert_allclose(Linear().covariance(zero, A, B), [[0.8, 0, 0], [0, 1, 0]], atol=1e-12)
     np.testing.assert_allclose(Hamming().covariance(np.zeros(2), A[:1], B[:1]), [[np.exp(-2 / 3)]], atol=1e-12)
+
+
+def test_kernels_of_groups_follow_their_formulas():
+    A = np.array([[1.0, 0.0, 3.0], [0.0, 0.0, 5.0], [0.0, 0.0, 0.0], [3.0, 4.0, 1.0]])
+    groups = np.array([0, 0, 1])
+    kernel, theta = GroupedLinear(), np.log([2.0, 0.3, 0.7])
+    kernel.setup(A, groups)
+    first = [[1, 0, 0, 0.6], [0, 1, 1, 0], [0, 1, 1, 0], [0.6, 0, 0, 1]]  # rows of zeros are like each other alone
+    second = [[1, 1, 0, 1], [1, 1, 0, 1], [0, 0, 1, 0], [1, 1, 0, 1]]
+    expected = 2 * (0.3 * np.array(first) + 0.7 * np.array(second))
+    np.testing.assert_allclose(kernel.covariance(theta, A, A), expected, atol=1e-12)
+    radial, plain = OnUnitGroups(Stationary("rbf")), Stationary("rbf")
+    radial.setup(A, groups)
+    units = np.array([[1, 0, 0, 1, 0], [0, 0, 1, 1, 0], [0, 0, 1, 0, 1], [0.6, 0.8, 0, 1, 0]])
+    plain.setup(units, np.array([0, 0, 0, 1, 1]))
+    np.testing.assert_allclose(radial.covariance(theta, A, A), plain.covariance(theta, units, units), atol=1e-12)
+    found = radial.lengthscales(theta)
+    assert [columns.tolist() for columns, _ in found] == [[0, 1], [2]]
 
 
 def test_columns_that_never_vary_have_no_say():

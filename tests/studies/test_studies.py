@@ -177,7 +177,7 @@ def test_a_budget_within_the_initial_design_is_remarked(make):
     study = make(searcher="bo")
     study.run(TRAINER, trainings=4, notify=said.append)
     assert said == [
-        "a budget of 4 trainings does not go beyond the 5 random architectures that the searcher begins with: nothing "
+        "a budget of 4 trainings does not go beyond the 5 architectures that the searcher begins with: nothing "
         "will be forecast"
     ]
     assert len(study.trials()) == 4

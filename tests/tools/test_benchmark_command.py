@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import typer
-from archcast import load_table, replay
+from archcast import get_space, load_table, make_predictor, replay
 from archcast.errors import ArchcastError, InvalidDataError, UnknownNameError
 from archcast.tools.cli import app as whole
 from archcast.tools.commands.benchmark import benchmark
@@ -38,15 +38,45 @@ def test_json_is_one_object_a_run_and_nothing_else():
 
 def test_sources_warm_start_the_searchers_that_take_them():
     usual = ["--table", "nasbench_nlp", "--metric", "wikitext2/test_loss", "--budget", "4", "--seeds", "1", "--json"]
-    result = run(*usual, "--searcher", "bo_transfer", "--source", "nasbench_nlp:wikitext2/valid_loss")
+    usual_source = ["--source", "nasbench_nlp:wikitext2/valid_loss"]
+    result = run(*usual, "--searcher", "bo_transfer", *usual_source)
     assert result.exit_code == 0
     losses = load_table("nasbench_nlp").values("wikitext2/test_loss")
     first = json.loads(result.stdout)["rows"][0]
     assert losses[first] < np.nanquantile(losses, 0.1)
+    result = run(*usual, "--searcher", "warm:random", "--searcher", "random", *usual_source)
+    warm, plain = [json.loads(line)["rows"] for line in result.stdout.splitlines()]
+    assert warm[0] == first
+    assert warm[0] not in plain
     for searcher, more in (("bo", []), ("bo_transfer", ["--scheduler", "asha"])):
-        refused = run(*usual, "--searcher", searcher, *more, "--source", "nasbench_nlp:wikitext2/valid_loss")
+        refused = run(*usual, "--searcher", searcher, *more, *usual_source)
         assert isinstance(refused.exception, InvalidDataError)
         assert ("learns from sources, such as bo_transfer" if not more else "no --scheduler") in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        ("nowhere:cifar10/test_accuracy", UnknownNameError, "unknown table 'nowhere'"),
+        ("nasbench201:cifar100/taste", UnknownNameError, "no metric 'cifar100/taste'"),
+        ("nasbench201:cifar100/test_accuracy@13", UnknownNameError, "has no epoch 13"),
+        ("nasbench201", InvalidDataError, "a source must read TABLE:METRIC[@EPOCH] or be the file of a predictor"),
+        ("chains.archcast", InvalidDataError, "is a predictor of space 'mnasnet_chain', and the target is of space"),
+        ("losses.archcast", InvalidDataError, "whose lower values are better, and is needed as one whose higher"),
+    ],
+)
+def test_bad_sources_are_reported_before_anything_is_run(source, error, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for space, direction in (("mnasnet_chain", None), ("nasbench201", "lower")):
+        known = get_space(space).sample(12, seed=0)
+        model = make_predictor("ridge@operations").fit(known, np.arange(12.0))
+        if direction is not None:
+            model.metadata_ = {"metric": "loss", "direction": direction}
+        model.save("chains.archcast" if direction is None else "losses.archcast")
+    result = run(*USUAL, "--searcher", "warm:tpe", "--source", source, "--json")
+    assert isinstance(result.exception, error)
+    assert message in str(result.exception)
+    assert result.stdout == ""
 
 
 def test_a_table_for_people_with_two_tables():
@@ -93,6 +123,28 @@ def test_the_incumbent_may_be_selected_by_validation():
     assert "no metric 'proteins/valid_accuracy'" in str(result.exception)
 
 
+def test_the_incumbent_may_be_selected_by_one_training_of_each():
+    signals = ["-t", "mnist1d_nasbench201:mnist1d/test_accuracy", "--select-metric", "valid_accuracy", "-b", "6"]
+    table = load_table("mnist1d_nasbench201")
+    for chosen, trainings in (("each", (0, 1, 2)), ("3", (3, 3, 3))):
+        result = run(*signals, "--searcher", "random", "--seeds", "3", "--select-seed", chosen, "--json")
+        for line, training in zip(result.stdout.splitlines(), trainings, strict=True):
+            record = json.loads(line)
+            assert str(record["select_seed"]) == chosen
+            told = table.values("mnist1d/valid_accuracy", seed=training)
+            best = table.query([record["best"]], "mnist1d/valid_accuracy", seed=training, by="canonical")
+            assert best[0] == told[record["rows"]].max()
+    for more, message in (
+        (["--select-seed", "all"], "--select-seed must be an integer or 'each', got 'all'"),
+        (["--select-seed", "0", "--scheduler", "asha"], "--select-seed is for searchers that train fully"),
+        (["--select-seed", "each", "-t", "nasbench201:cifar10/test_accuracy@12"], "has one value of each architecture"),
+    ):
+        refused = run(*signals, *more, "--searcher", "random", "--json")
+        assert isinstance(refused.exception, InvalidDataError)
+        assert message in str(refused.exception)
+        assert refused.stdout == ""
+
+
 def test_several_objectives_under_a_constraint(tmp_path):
     aims = ["--objective", "cifar10/test_accuracy@200", "--objective", "params", "--constraint", "flops<=1e8"]
     usual = ["-t", "nasbench201", *aims, "--reference", "params=1.2e6", "--searcher", "random", "-b", "12"]
@@ -122,6 +174,7 @@ def test_several_objectives_under_a_constraint(tmp_path):
         (["--objective", "params", "--constraint", "params<1e6"], "must read NAME<=VALUE"),
         (["--objective", "params", "--reference", "params"], "--reference must read NAME=VALUE, got 'params'"),
         (["--objective", "params", "--select-metric", "valid_accuracy"], "--select-metric goes with one metric"),
+        (["--objective", "params", "--select-seed", "each"], "--select-seed goes with one metric, expected none"),
         (["--objective", "taste"], "does not know 'taste' of an architecture, expected 'params' or 'flops'"),
         (["--objective", "params", "--constraint", "params<=1"], "no architecture with values that are feasible"),
     ],

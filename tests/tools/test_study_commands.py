@@ -114,6 +114,26 @@ def test_seeds_are_trained_for_each_architecture_and_shown(cli, given):
     assert "± 0.0014" in out.splitlines()[-1]
 
 
+def test_a_search_begins_with_what_another_study_found(cli, given):
+    """The table of a finished study is the source of the next, which goes on without naming it."""
+    assert cli("search", *given, "--study", "first", "-n", "8", "--json")[0] == 0
+    assert cli("study", "export", "first", "first.h5")[0] == 0
+    source = ["--source", "first.h5:training/valid_accuracy"]
+    warm = [*given[:5], "warm:random", *given[6:], "--searcher-option", "initial=1", "--study", "second"]
+    assert cli("search", *warm, *source, "-n", "2", "--json")[0] == 0
+    code, out, err = cli("search", *warm, "-n", "3", "--json")
+    assert (code, err) == (0, "")
+    assert [json.loads(line)["number"] for line in out.splitlines()] == [2]
+    study = open_study("second", "studies.db")
+    assert [item.name for item in study.settings.sources] == source[1:]
+    forecasts = study.settings.asked.reader().forecast_sources(study.space.enumerate())
+    assert forecasts[study.space.enumerate().keys() == study.history().keys[0]].max() == forecasts.max()
+    Path("first.h5").unlink()
+    code, _, err = cli("search", *warm, "-n", "4", "--json")
+    assert code == 2
+    assert "first.h5" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -131,6 +151,10 @@ def test_seeds_are_trained_for_each_architecture_and_shown(cli, given):
         (["--report", "report.pdf"], "expected a file name ending in .html or .md or .json"),
         (["--storage", "nowhere/studies.db"], "its folder does not exist"),
         (["--seed", "-1"], "seed"),
+        (["--source", "nasbench201:cifar100/test_accuracy@12"], "has sources none, and was opened with nasbench201:"),
+        (["--source", "nowhere:cifar100/test_accuracy"], "unknown table 'nowhere'"),
+        (["--source", "nasbench201"], "a source must read TABLE:METRIC[@EPOCH] or be the file of a predictor"),
+        (["--study", "new", "--source", "nasbench201:cifar100/test_accuracy"], "searcher 'random' takes no sources"),
     ],
 )
 def test_bad_input_is_one_sentence(cli, refused, given, arguments, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -61,7 +62,7 @@ def benchmark(
         typer.Option(
             "--searcher",
             help="A searcher, repeatable; auto, regularized_evolution and random by default, ehvi, parego and random "
-            "for several objectives or constraints.",
+            "for several objectives or constraints, bo_transfer, auto and random with sources.",
         ),
     ] = None,
     source: SourceOption = None,
@@ -87,6 +88,14 @@ def benchmark(
         typer.Option(
             help="METRIC[@EPOCH] that searchers are told and that selects the incumbent, e.g. a validation accuracy; "
             "without a slash, of the data set of the metric that they are judged by."
+        ),
+    ] = None,
+    select_seed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SEED",
+            help="On tables with several trainings of each architecture searchers are told this one, or with 'each' "
+            "those of seed 0, 1, ... another one, and judged by the mean of the others.",
         ),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", "-w", help="Simulated trainings that go on at once.")] = 1,
@@ -119,18 +128,21 @@ def benchmark(
         archcast benchmark -t nasbench201:cifar10/test_accuracy@12 -t nasbench_graph_cora:cora/test_accuracy
         --select-metric valid_accuracy --searcher bo --searcher random --jobs -1 --cache runs.jsonl --plot pictures
 
+        archcast benchmark -t mnist1d_nasbench201:mnist1d/test_accuracy --select-metric valid_accuracy
+        --select-seed each --searcher auto --searcher tpe --budget 100 --seeds 8
+
         archcast benchmark -t accel_nasbench --objective imagenet/top1 --objective a100/throughput
         --constraint 'model/parameters<=6' --searcher ehvi --searcher nsga2 --searcher tpe --budget 100 --seeds 20
 
         archcast benchmark -t nasbench_graph_cora:cora/test_accuracy --searcher bo --searcher bo_transfer
-        --source nasbench_graph_citeseer:citeseer/test_accuracy --budget 50
+        --searcher tpe --searcher warm:tpe --source nasbench_graph_citeseer:citeseer/test_accuracy --budget 50
 
         archcast benchmark -t nasbench_nlp -m wikitext2/test_loss --searcher bo --workers 4 --budget 60
 
         archcast benchmark -t nasbench_nlp -m wikitext2/valid_loss --scheduler asha --scheduler bohb --searcher bo
         --min-epochs 3 --eta 3 --budget 20 --workers 4
     """
-    from ...evaluation import FidelityPlan, FidelityProblem, SearchPlan
+    from ...evaluation import FidelityPlan, FidelityProblem, SearchPlan, SeedProblem
     from ...evaluation.problems import as_problem
     from ...evaluation.sources import read_sources, searchers_with_sources
 
@@ -141,6 +153,8 @@ def benchmark(
             raise InvalidDataError("--scheduler searches for one metric, expected no --objective and no --constraint")
         if source:
             raise InvalidDataError("--source is for searchers that train fully, expected no --scheduler beside it")
+        if select_seed is not None:
+            raise InvalidDataError("--select-seed is for searchers that train fully, expected no --scheduler beside it")
         if batch != 1:
             raise InvalidDataError(f"--batch must be 1 with --scheduler, which decides one by one, got {batch}")
         plan = FidelityPlan(
@@ -161,19 +175,22 @@ def benchmark(
                 raise InvalidDataError(f"{option} is for multi-fidelity search: expected --scheduler beside it")
         problems: list[Problem]
         if objective or constraint or reference:
-            if select_metric is not None:
-                raise InvalidDataError("--select-metric goes with one metric, expected none beside objectives")
+            for option, text in (("--select-metric", select_metric), ("--select-seed", select_seed)):
+                if text is not None:
+                    raise InvalidDataError(f"{option} goes with one metric, expected none beside objectives")
             aims = objective or []
             start = _references(reference or [])
             problems = [_pareto_problem(text, metric, epoch, aims, constraint or [], start) for text in table]
             usual = ["ehvi", "parego", "random"]
         else:
-            problems = [_problem(as_problem, text, metric, epoch, select_metric) for text in table]
-            usual = ["auto", "regularized_evolution", "random"]
+            of = as_problem if select_seed is None else partial(SeedProblem.of, select_seed=_seed(select_seed))
+            problems = [_problem(of, text, metric, epoch, select_metric) for text in table]
+            usual = ["bo_transfer", "auto", "random"] if source else ["auto", "regularized_evolution", "random"]
         sources = read_sources(source or [], higher_is_better=True)
+        spaces = [problem.space for problem in problems]
         plan = SearchPlan(
             problems,
-            searchers=searchers_with_sources(searcher or usual, sources) if sources else searcher or usual,
+            searchers=searchers_with_sources(searcher or usual, sources, spaces) if sources else searcher or usual,
             budget=150 if budget is None else budget,
             seeds=seed_list(seeds),
             batch=batch,
@@ -206,6 +223,13 @@ def _problem(of: Callable[..., P], text: str, metric: str | None, epoch: int | N
     if selected is not None and "/" not in selected:
         selected = f"{(metric or '').partition('/')[0]}/{selected}"
     return of(table, metric, epoch=epoch, select_metric=selected, select_epoch=at)
+
+
+def _seed(text: str) -> int | str:
+    """Return the label of a training, or "each"."""
+    if text != "each" and not text.isdecimal():
+        raise InvalidDataError(f"--select-seed must be an integer or 'each', got {text!r}")
+    return text if text == "each" else int(text)
 
 
 def _pareto_problem(

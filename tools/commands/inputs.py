@@ -35,7 +35,8 @@ SourceOption = Annotated[
         "--source",
         metavar="TABLE:METRIC[@EPOCH]",
         help="A history to learn from besides, or the file of a fitted predictor, repeatable; for gp_transfer, "
-        "gp_multitask and rgpe, and for searchers with these as surrogate, such as bo_transfer.",
+        "gp_multitask and rgpe, for searchers with these as surrogate, such as bo_transfer, and for warm:SEARCHER, "
+        "which begins with what the sources think best.",
     ),
 ]
 SpaceOption = Annotated[str, typer.Option("--space", "-s", help="A registered search space, or a JSON space spec.")]

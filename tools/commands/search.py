@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .inputs import JsonOption, get_space
+from .inputs import JsonOption, SourceOption, get_space
 from .live import (
     COMMAND,
     CommandOption,
@@ -44,7 +44,11 @@ def search(
     trainings: TrainingsOption = None,
     seconds: SecondsOption = None,
     cost: CostOption = None,
-    searcher: Annotated[str | None, typer.Option(help="See `archcast list searchers`; auto if left out.")] = None,
+    searcher: Annotated[
+        str | None,
+        typer.Option(help="See `archcast list searchers`; auto if left out, bo_transfer with --source."),
+    ] = None,
+    source: SourceOption = None,
     searcher_option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the searcher, repeatable.")
     ] = None,
@@ -89,8 +93,8 @@ def search(
 
     Run the same command again to go on, and on other machines with the same --storage to work together. Workers may be
     killed: what they trained is trained again by another, and nothing else twice. With --json one object a training is
-    printed as soon as it has ended. A study remembers its space, metric, searcher, seed and so on: these can be left
-    out later, and must not differ.
+    printed as soon as it has ended. A study remembers its space, metric, searcher, sources, seed and so on: these can
+    be left out later, and must not differ.
 
     Examples:
 
@@ -101,6 +105,9 @@ def search(
 
         archcast search --study pairs --space nasbench201 --metric valid/accuracy --task mnist1d --seeds 2
         --trainings 60
+
+        archcast search --study warm --space nasbench201 --metric valid/accuracy --command './train.sh' --trainings 30
+        --source nasbench201:cifar10/test_accuracy@200 --source last_study.h5:training/valid_accuracy
 
         archcast search --study cells --storage postgresql://me@server/studies --space nasbench201 --metric valid/loss
         --command './train.sh' --trainings 200 --workers 4 --pruner median --report cells.html
@@ -130,6 +137,7 @@ def search(
         cost_metric=cost_metric,
         heartbeat=heartbeat,
         grace=grace,
+        sources=source,
         patience=patience,
         notify=notify,
     )
