@@ -104,7 +104,7 @@ class CalibratedPredictor(Predictor):
 
     def _seconds(self, n: int, d: int) -> float:
         """Return the estimate of the other predictor."""
-        return self._chosen()._seconds(n, d)
+        return self._adopted()._seconds(n, d)
 
     @property
     def report_(self) -> list[dict[str, Any]]:

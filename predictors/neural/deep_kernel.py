@@ -13,6 +13,7 @@ from ...encoders import Encoder
 from ...torch_runtime import limited_threads, require_torch, torch_device
 from ..base import Floats
 from ..checks import check_integer, check_real
+from .cost import FOLDS, training_seconds
 from .graph_reader import GraphReader
 
 if TYPE_CHECKING:
@@ -124,6 +125,13 @@ class DeepKernelPredictor(GraphReader):
         self._inflation = 1.0
         if errors:
             self._inflation = float(np.clip(np.sqrt((np.concatenate(errors) ** 2).mean()), *_INFLATIONS))
+
+    def _seconds(self, n: int, d: int) -> float:
+        """Return the seconds of the fits to all observations and to two thirds, and of all that without each fold."""
+        rows = min(self.subset, n)
+        each = self._graph_multiplications() + d * self.width + rows * (self.width + rows)
+        fits = (1 + FOLDS) * (1 + _FOLDS)
+        return fits * training_seconds(self.steps, rows * each) + self._pretraining_seconds()
 
     def _climb(self, inputs: Inputs, standard: Floats, start: dict[str, Tensor], rng: np.random.Generator) -> None:
         """Fit network, layer and kernel to observations, and let these be what the posterior knows."""

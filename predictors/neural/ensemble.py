@@ -13,6 +13,7 @@ from ...encoders import Encoder
 from ...torch_runtime import limited_threads, require_torch, torch_device
 from ..base import Floats, Predictor
 from ..checks import check_choice, check_integer, check_real
+from .cost import FOLDS, training_seconds
 from .inputs import check_network
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _LEAST_OBSERVATIONS = 5
 """With fewer there is nothing to be learned from leaving some out; the noise is the spread of the targets."""
 _LEAST_SHARE = 0.25
 """The least share of the left-out error that counts as noise."""
+_MEMBERS_LEFT_OUT = 2
+"""The members that forecast a fold without having seen it: the fewest that can disagree."""
 
 
 class NeuralPredictor(Predictor):
@@ -37,7 +40,7 @@ class NeuralPredictor(Predictor):
     of them. The forecast is their mean. Its deviation adds two things up: how far the members disagree, and noise,
     which is what the errors on left-out observations hold beyond disagreement.
 
-    Subclasses implement `_learn_inputs`, `_inputs` and `_network`.
+    Subclasses implement `_learn_inputs`, `_inputs`, `_multiplications` and `_network`.
 
     Parameters
     ----------
@@ -106,8 +109,12 @@ class NeuralPredictor(Predictor):
         """Return the arrays that the network reads, one row an architecture each."""
 
     @abstractmethod
-    def _network(self, generator: torch.Generator) -> nn.Module:
-        """Return a new network with all members; parameters named `trunk.` may come from a pre-training."""
+    def _multiplications(self, d: int) -> int:
+        """Return how often the network multiplies, in one member, to forecast one row of `d` columns."""
+
+    @abstractmethod
+    def _network(self, members: int, generator: torch.Generator) -> nn.Module:
+        """Return a new network; parameters named `trunk.` may come from a pre-training."""
 
     def _start(self, network: nn.Module, n: int) -> float | None:
         """Put pre-trained weights into the network that `n` observations will train.
@@ -132,14 +139,23 @@ class NeuralPredictor(Predictor):
         inputs = self._inputs(features)
         rng = np.random.default_rng([self.seed, 0])
         outside = _left_out(len(target), self.n_members, rng)
+        penalties = self._penalties(bool(outside.any()))
+        members = len(penalties) * self.n_members
         with limited_threads(self.n_jobs):
-            network = self._network(torch.Generator().manual_seed(self.seed))
-            recipe = self._recipe(self._start(network, len(target)))
-            parts = [np.flatnonzero(~out) for out in outside]
+            network = self._network(members, torch.Generator().manual_seed(self.seed))
+            recipe = self._recipe(np.repeat(penalties, self.n_members), self._start(network, len(target)))
+            parts = [np.flatnonzero(~out) for out in outside] * len(penalties)
             train(network, inputs, standard, parts, recipe, rng, device)
-            self._weights = {k: v.detach().cpu().numpy().copy() for k, v in network.state_dict().items()}
-            at_training = forecasts(network, inputs, self.n_members, device)
-        self._noise = _noise(standard, at_training, outside)
+            at_training = forecasts(network, inputs, members, device).reshape(len(penalties), self.n_members, -1)
+        best = _least_error(standard, at_training, outside)
+        self.penalty_ = penalties[best]
+        kept = slice(best * self.n_members, (best + 1) * self.n_members)
+        self._weights = {k: v[kept].float().cpu().numpy().copy() for k, v in network.state_dict().items()}
+        self._noise = _noise(standard, at_training[best], outside)
+
+    def _penalties(self, choose: bool) -> tuple[float, ...]:
+        """Return the penalties on the weights that ensembles are trained with; one only if there is no choice."""
+        return (0.0,)
 
     def _check_parameters(self) -> None:
         check_network(self.width, self.depth, self.n_jobs)
@@ -151,7 +167,7 @@ class NeuralPredictor(Predictor):
             check_real(name, getattr(self, name), -1e-300)
         check_choice("loss", self.loss, LOSS_NAMES)
 
-    def _recipe(self, pretrained_rate: float | None) -> Recipe:
+    def _recipe(self, penalties: Floats, pretrained_rate: float | None) -> Recipe:
         from .training import Recipe
 
         return Recipe(
@@ -159,10 +175,32 @@ class NeuralPredictor(Predictor):
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
+            penalties=tuple(penalties.tolist()),
             loss=self.loss,
             ranking_weight=self.ranking_weight,
             pretrained_rate=pretrained_rate,
         )
+
+    def _left_out(self, features: Floats, z: Floats, folds: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Return what pairs of members forecast that are trained without a fold each, all at once."""
+        torch = require_torch()
+        from .training import forecasts, train
+
+        device, inputs, each = torch_device(self.device, double=True), self._inputs(features), np.unique(folds)
+        target = (z[:, 0] - self._centre) / self._scale
+        parts = [np.flatnonzero(folds != fold) for fold in each for _ in range(_MEMBERS_LEFT_OUT)]
+        with limited_threads(self.n_jobs):
+            network = self._network(len(parts), torch.Generator().manual_seed(self.seed))
+            recipe = self._recipe(np.full(len(parts), self.penalty_), self._start(network, len(target)))
+            train(network, inputs, target, parts, recipe, np.random.default_rng([self.seed, 1]), device)
+            members = forecasts(network, inputs, len(parts), device).reshape(len(each), _MEMBERS_LEFT_OUT, -1)
+        own = members[np.searchsorted(each, folds), :, np.arange(len(folds))].T
+        return self._summary(own)
+
+    def _seconds(self, n: int, d: int) -> float:
+        """Return the seconds of a fit, and of the members that are trained without each fold."""
+        members = len(self._penalties(choose=True)) * self.n_members + _MEMBERS_LEFT_OUT * FOLDS
+        return training_seconds(self.steps, members * min(self.batch_size, n) * self._multiplications(d))
 
     # ---- forecasting --------------------------------------------------------------------------------------------
 
@@ -177,7 +215,7 @@ class NeuralPredictor(Predictor):
 
     def _restored(self) -> nn.Module:
         torch = require_torch()
-        network = self._network(torch.Generator().manual_seed(0))
+        network = self._network(self.n_members, torch.Generator().manual_seed(0))
         network.load_state_dict({name: torch.from_numpy(value) for name, value in self._weights.items()})
         return network
 
@@ -186,7 +224,10 @@ class NeuralPredictor(Predictor):
         return mean[:, None]
 
     def _predict(self, features: Floats) -> tuple[Floats, Floats]:
-        members = self._members(features)
+        return self._summary(self._members(features))
+
+    def _summary(self, members: Floats) -> tuple[Floats, Floats]:
+        """Return mean and deviation on the scale of the targets, both `(n, 1)`, from forecasts `(members, n)`."""
         std = np.sqrt(members.var(axis=0, ddof=1) + self._noise**2)
         return (self._centre + self._scale * members.mean(axis=0))[:, None], (self._scale * std)[:, None]
 
@@ -194,13 +235,13 @@ class NeuralPredictor(Predictor):
 
     def _get_state(self) -> dict[str, NDArray[Any] | bytes]:
         return {
-            "scalars": np.array([self._centre, self._scale, self._noise]),
+            "scalars": np.array([self._centre, self._scale, self._noise, self.penalty_]),
             **{f"inputs/{name}": array for name, array in self._learned.items()},
             **{f"network/{name}": array for name, array in self._weights.items()},
         }
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
-        self._centre, self._scale, self._noise = state["scalars"].tolist()
+        self._centre, self._scale, self._noise, self.penalty_ = state["scalars"].tolist()
         self._learned, self._weights = (
             {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
             for prefix in ("inputs/", "network/")
@@ -217,6 +258,13 @@ def _left_out(n: int, members: int, rng: np.random.Generator) -> NDArray[np.bool
     fold = rng.permutation(n) % folds
     outside: NDArray[np.bool_] = fold == (np.arange(members) % folds)[:, None]
     return outside
+
+
+def _least_error(target: Floats, ensembles: Floats, outside: NDArray[np.bool_]) -> int:
+    """Return which of several ensembles, `(ensembles, members, n)`, errs least on what its members left out."""
+    if len(ensembles) == 1:
+        return 0
+    return int(((ensembles - target) ** 2)[:, outside].mean(axis=1).argmin())
 
 
 def _noise(target: Floats, members: Floats, outside: NDArray[np.bool_]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...encoders import Encoder
+from .cost import perceptron
 from .ensemble import NeuralPredictor
 from .graph_reader import GraphReader
 
@@ -89,15 +90,24 @@ class GraphNetworkPredictor(GraphReader, NeuralPredictor):
         super()._check_parameters()
         self._check_graph_parameters()
 
-    def _network(self, generator: torch.Generator) -> nn.Module:
+    def _multiplications(self, d: int) -> int:
+        graph = self._graph_multiplications()
+        if not graph:
+            return perceptron(d, self.width, self.depth)
+        return graph + perceptron(self.width + len(self._others()), self.width, 1)
+
+    def _seconds(self, n: int, d: int) -> float:
+        return super()._seconds(n, d) + self._pretraining_seconds()
+
+    def _network(self, members: int, generator: torch.Generator) -> nn.Module:
         from ...encoders.neural.network import GraphNetwork
         from .networks import GraphRegressor, VectorNetwork
 
         graph, others = self._graph(), len(self._others())
         if graph is None:
-            return VectorNetwork(self.n_members, others, self.width, self.depth, generator)
-        trunk = GraphNetwork(self.network, self.n_members, graph[0].node_width, self.width, self.depth, generator)
-        return GraphRegressor(trunk, self.n_members, self.width, others, self.width, generator)
+            return VectorNetwork(members, others, self.width, self.depth, generator)
+        trunk = GraphNetwork(self.network, members, graph[0].node_width, self.width, self.depth, generator)
+        return GraphRegressor(trunk, members, self.width, others, self.width, generator)
 
     def _start(self, network: nn.Module, n: int) -> float | None:
         weights = {f"trunk.{name}": value for name, value in self._pretrained().items()}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ...encoders.graph_tensors import GraphLayout, graph_part
 from ..base import Floats, Predictor
 from ..checks import check_choice, check_integer
+from .cost import graph_network, training_seconds
 from .inputs import check_network, learned_scaling, scaled
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 NETWORKS = ("gin", "transformer")
 _SAMPLE = 2000
+_PRETRAINING = 2 * 128
+"""Graphs of a step of the pre-training, whose tasks cost about what the network does."""
 
 
 class GraphReader(Predictor):
@@ -61,6 +64,19 @@ class GraphReader(Predictor):
         """Return the columns that are no part of a graph."""
         columns, graph = np.arange(len(self.columns_)), self._graph()
         return columns if graph is None else np.delete(columns, graph[1])
+
+    def _graph_multiplications(self) -> int:
+        """Return how often the graph network multiplies for one graph, in one member; 0 without a graph."""
+        graph = self._graph()
+        if graph is None:
+            return 0
+        nodes = graph[0].schema.num_nodes
+        return graph_network(self.network, nodes, graph[0].node_width, self.width, self.depth)
+
+    def _pretraining_seconds(self) -> float:
+        if not self.pretrain:
+            return 0.0
+        return training_seconds(self.pretrain_steps, _PRETRAINING * self._graph_multiplications())
 
     def _learn_inputs(self, features: Floats) -> dict[str, NDArray[Any]]:
         learned = {"scaling": learned_scaling(features, self.columns_)[:, self._others()]}

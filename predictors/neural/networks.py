@@ -6,11 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from ...encoders.neural.network import GraphNetwork
-from ...encoders.neural.stacked import StackedLinear, normalised
+from ...encoders.neural.stacked import StackedLinear
 
 
 class VectorNetwork(nn.Module):
     """A perceptron with residual layers, beside a linear map of the same features; each member is one.
+
+    Nothing is normalised on the way, so that small weights are a nearly linear function.
 
     Parameters
     ----------
@@ -29,7 +31,7 @@ class VectorNetwork(nn.Module):
         """Return forecasts, `(members, n)`, from features `(members, n, inputs)`."""
         state = self.first(features).relu()
         for layer in self.layers:
-            state = state + layer(normalised(state)).relu()
+            state = state + layer(state).relu()
         forecast: Tensor = (self.last(state) + self.linear(features))[..., 0]
         return forecast
 

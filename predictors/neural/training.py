@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...encoders.neural.pretraining import one_cycle
+from ...encoders.neural.stacked import StackedLinear
 from .losses import LOSSES, squared_error
 
 _QUERY_BATCH = 256
@@ -27,6 +28,8 @@ class Recipe:
     ----------
     steps, batch_size : int
     learning_rate, weight_decay : float
+    penalties : tuple of float
+        In each member, what the penalty on its weights is multiplied by, see `_penalty`.
     loss : str
         One of `LOSSES`.
     ranking_weight : float
@@ -40,6 +43,7 @@ class Recipe:
     batch_size: int
     learning_rate: float
     weight_decay: float
+    penalties: tuple[float, ...]
     loss: str
     ranking_weight: float
     pretrained_rate: float | None = None
@@ -69,6 +73,8 @@ def train(
     used = [group for group in groups if group["params"]]
     optimizer = torch.optim.AdamW(used, recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, recipe.steps))
+    penalties = torch.tensor(recipe.penalties, device=device) / len(target)
+    layers = [layer for layer in network.modules() if isinstance(layer, StackedLinear)]
     ranking, batches = LOSSES[recipe.loss], _Batches(parts, recipe.batch_size, rng)
     for _ in range(recipe.steps):
         rows = torch.from_numpy(batches.draw()).to(device)
@@ -76,10 +82,18 @@ def train(
         loss = squared_error(forecast, truth[rows])
         if ranking is not None:
             loss = loss + recipe.ranking_weight * ranking(forecast, truth[rows])
+        if any(recipe.penalties):
+            loss = loss + penalties * _penalty(layers)
         optimizer.zero_grad(set_to_none=True)
         loss.sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
+
+
+def _penalty(layers: Sequence[StackedLinear]) -> Tensor:
+    """Return the squares of the weights of each member, each in units of the variance that it was drawn with."""
+    each = [layer.weight.square().sum(dim=(1, 2)) * layer.weight.shape[1] for layer in layers]
+    return torch.stack(each).sum(dim=0)
 
 
 class _Batches:

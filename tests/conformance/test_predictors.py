@@ -34,7 +34,7 @@ QUICK = {
     "graph_transformer": {"width": 16, "depth": 2, "n_members": 3, "steps": 60, "pretrain": False},
     "deep_kernel": {"width": 16, "depth": 2, "steps": 30, "pretrain": False},
     "mlp": {"width": 32, "n_members": 3, "steps": 60},
-    "bananas": {"width": 64, "steps": 300},
+    "bananas": {"width": 32, "steps": 200},
 }
 # Names whose encoder belongs to the method; all others are shown the same plain encoding.
 OWN_ENCODER = {name for name, entry in PREDICTORS._builtin.items() if "encoder" in entry.defaults}

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 from archcast.encoders.neural import pretraining  # noqa: E402
 from archcast.encoders.neural.network import GraphNetwork  # noqa: E402
 from archcast.encoders.neural.transformer import _relations  # noqa: E402
-from archcast.predictors.neural import ensemble, training  # noqa: E402
+from archcast.predictors.neural import ensemble, perceptron, training  # noqa: E402
 
 SPACE = get_space("nasbench201")
 TINY = {"width": 8, "depth": 2, "n_members": 2, "steps": 20, "pretrain": False}
@@ -215,3 +215,102 @@ def test_each_member_leaves_out_another_tenth():
     assert set(outside.sum(axis=1)) <= {15, 16}
     assert outside.sum(axis=0).max() == 1
     assert not ensemble._left_out(4, 5, np.random.default_rng(0)).any()
+
+
+def test_few_labels_are_not_learned_by_heart():
+    """On the paths a perceptron forecasts at least as well as ridge regression, whose penalty the data choose."""
+    table = ac.load_table("mnist1d_nasbench201")
+    y = table.values("mnist1d/test_accuracy", epoch=10)
+    train, test = table.split(78, seed=0)
+    taus = {}
+    for name in ("ridge@path", "bananas"):
+        predictor = ac.make_predictor(name).fit(table.architectures[train], y[train])
+        taus[name] = kendalltau(predictor.predict(table.architectures[test[:1000]]), y[test[:1000]])[0]
+    assert taus["bananas"] > taus["ridge@path"] - 0.02
+    assert predictor.penalty_ in perceptron.PENALTIES
+
+
+def test_what_never_varied_is_not_read():
+    rng = np.random.default_rng(0)
+    features = np.column_stack([rng.integers(0, 2, (40, 3)), np.ones(40)]).astype(float)
+    predictor = ac.make_predictor("mlp", width=8, steps=20).fit(features, features[:, 0] + rng.normal(0, 0.1, 40))
+    changed = features.copy()
+    changed[:, 3] = 0
+    np.testing.assert_array_equal(predictor.predict(changed), predictor.predict(features))
+    assert not np.allclose(predictor.predict(1 - features), predictor.predict(features))
+
+
+def test_a_penalty_holds_the_weights_back():
+    spreads = []
+    for penalty in (0.0, 1.0, 1000.0):
+        predictor = ac.make_predictor("mlp@operations", penalty=penalty, width=8, steps=60).fit(TRAIN, worth(TRAIN))
+        assert predictor.penalty_ == penalty
+        spreads.append(predictor.predict(TEST).std())
+    assert spreads[0] > spreads[1] > 1.2 * spreads[2]
+    with pytest.raises(InvalidDataError, match="penalty must be a number"):
+        ac.make_predictor("mlp@operations", penalty=-1.0).fit(TRAIN, worth(TRAIN))
+
+
+def test_the_ensemble_that_errs_least_on_what_it_left_out_is_kept():
+    target, outside = np.zeros(4), np.array([[True, False, False, False], [False, True, False, False]])
+    ensembles = np.zeros((3, 2, 4))
+    ensembles[0][outside] = 1.0
+    ensembles[1][outside] = 0.5
+    ensembles[2][outside] = 2.0
+    ensembles[1][~outside] = 9.0  # seen in training: no matter
+    assert ensemble._least_error(target, ensembles, outside) == 1
+
+
+def test_each_member_has_its_own_penalty():
+    """Only the penalised of two equal members shrinks when there is nothing to learn."""
+    network = torch.nn.Module()
+    network.layer = training.StackedLinear(2, 3, 1, torch.Generator().manual_seed(0))
+    network.forward = lambda features: 0 * network.layer(features)[..., 0]
+    before = network.layer.weight.detach().clone()
+    recipe = training.Recipe(5, 4, 0.01, 0.0, (0.0, 1.0), "mse", 0.0)
+    parts = [np.arange(8), np.arange(8)]
+    inputs = (np.ones((8, 3), dtype=np.float32),)
+    training.train(network, inputs, np.zeros(8), parts, recipe, np.random.default_rng(0), torch.device("cpu"))
+    torch.testing.assert_close(network.layer.weight[0], before[0])
+    assert (network.layer.weight[1].abs() < before[1].abs()).all()
+
+
+def test_estimates_count_the_work():
+    def seconds(name, n=50, **parameters):
+        predictor = ac.make_predictor(name, **parameters)
+        predictor.columns_ = predictor._new_encoder().fit(TRAIN).columns(SPACE)
+        predictor.encoder_, predictor.space_ = predictor._new_encoder().fit(TRAIN), SPACE
+        return predictor._seconds(n, len(predictor.columns_))
+
+    assert seconds("gin") < seconds("graph_transformer")
+    assert seconds("gin", pretrain=False) < seconds("gin")
+    assert seconds("gin", n=50) < seconds("gin", n=100) < seconds("gin", n=128) == seconds("gin", n=10_000)
+    assert seconds("bananas", penalty=0.3) < seconds("bananas") < seconds("bananas", n_members=10)
+    assert seconds("deep_kernel", steps=50) < seconds("deep_kernel")
+
+
+def test_auto_takes_networks_within_its_budget():
+    network = ac.make_predictor("mlp@operations", width=8, n_members=2, steps=5, penalty=0.3)
+    candidates = ("ridge@operations", network, ac.make_predictor("mlp@operations", steps=100_000))
+    y = worth(TRAIN) + np.random.default_rng(0).normal(0, 0.1, len(TRAIN))
+    _, within, beyond, _ = ac.make_predictor("auto", candidates=candidates, budget_s=5.0).fit(TRAIN, y).report_
+    assert np.isfinite(within["kendall_tau"])
+    assert 0 < within["estimated_seconds"] < 1
+    assert beyond["note"].startswith("skipped")
+
+
+@pytest.mark.parametrize("name", ["gin", "mlp@operations"])
+def test_left_out_observations_are_not_seen(name):
+    quick = {"width": 8, "steps": 60, "n_members": 2} | ({"pretrain": False} if name == "gin" else {"penalty": 0.2})
+    predictor = ac.make_predictor(name, **quick).fit(TRAIN, worth(TRAIN))
+    features = predictor.features(TRAIN)
+    z = (worth(TRAIN) - worth(TRAIN).mean())[:, None] / worth(TRAIN).std()
+    folds = np.arange(len(z)) % 4 + 7
+    mean, std = predictor._left_out(features, z, folds)
+    assert mean.shape == std.shape == z.shape
+    assert (std > 0).all()
+    assert kendalltau(mean[:, 0], z[:, 0])[0] > 0.4
+    changed = np.where((folds == 8)[:, None], -z, z)
+    again = predictor._left_out(features, changed, folds)[0]
+    np.testing.assert_array_equal(again[folds == 8], mean[folds == 8])
+    assert not np.allclose(again[folds == 9], mean[folds == 9])

@@ -114,7 +114,7 @@ def test_networks_are_refused_before_they_are_trained(refused):
     refused(
         "no number of channels for it to multiply", "forecast", *task, "--recipe", "nasbench201_12", "--width", "0.5"
     )
-    refused("device 'mps' is not there", "forecast", *task, "--device", "mps")
+    refused("device must be auto or one of cpu, got 'mps'", "forecast", *task, "--device", "mps")
     refused(
         "the trainings will have no 'valid/error', expected one of train/loss", "forecast", *task, "-m", "valid/error"
     )

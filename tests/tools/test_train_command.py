@@ -274,7 +274,7 @@ def test_resume_refuses_what_it_cannot_understand(cli, refused, folder):
             "no number of channels for it to multiply",
         ),
         ([*TINY, "--device", "tpu"], "the device must be one of"),
-        ([*TINY, "--device", "mps"], "device 'mps' is not there"),
+        ([*TINY, "--device", "mps"], "device must be auto or one of cpu, got 'mps'"),
         ([*OWN[2:], "--seeds", "0"], "--seeds must be a number of trainings, or distinct seeds from 0 on, got '0'"),
         ([*OWN[2:], "--seeds", "-1,2"], "distinct seeds from 0 on, got '-1,2'"),
         ([*OWN[2:], "--seeds", "1,1"], "distinct seeds from 0 on, got '1,1'"),
