@@ -136,8 +136,19 @@ class Sum(_Composite):
 
     def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
         """Return the sum of the covariances."""
-        terms = zip(self.parts, self.split(theta), strict=True)
-        return np.sum([part.covariance(t, A, B) for part, t in terms], axis=0)  # type: ignore[no-any-return]
+        return self.against(theta, B)(A)
+
+    def against(self, theta: Matrix, B: Matrix) -> Callable[[Matrix], Matrix]:
+        """Return the sum of the covariances with `B` as a function of `A`."""
+        terms = [part.against(t, B) for part, t in zip(self.parts, self.split(theta), strict=True)]
+
+        def covariance(A: Matrix) -> Matrix:
+            total = terms[0](A)
+            for term in terms[1:]:
+                total = total + term(A)
+            return total
+
+        return covariance
 
     def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
         """Return the sum of the variances."""

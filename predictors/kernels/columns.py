@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -31,6 +33,11 @@ class OnColumns(Kernel):
     def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
         """Return the kernel's covariance."""
         return self.kernel.covariance(theta, A[:, self.columns], B[:, self.columns])
+
+    def against(self, theta: Matrix, B: Matrix) -> Callable[[Matrix], Matrix]:
+        """Return the kernel's covariance with `B` as a function of `A`."""
+        inner = self.kernel.against(theta, B[:, self.columns])
+        return lambda A: inner(A[:, self.columns])
 
     def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
         """Return the kernel's variance of each row."""
