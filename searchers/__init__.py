@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import InvalidDataError
+from ..predictors import make_predictor
 from ..registry import Entry, Registry
 from .base import Searcher
 from .curve_history import CurveHistory
@@ -89,17 +92,18 @@ def make_searcher(name: str, **parameters: Any) -> Searcher:
     Parameters
     ----------
     name : str
-        E.g. `"auto"`, `"bo"` or `"regularized_evolution"`; `archcast list searchers` shows them all. A searcher around
-        another one is `outer:searcher`, e.g. `"warm:tpe"`.
+        E.g. `"auto"`, `"bo"` or `"regularized_evolution"`; `archcast list searchers` shows them all. What follows a
+        colon is the searcher around which it is built, as in `"warm:tpe"`, or else its predictor:
+        `"bo:gp_random_walk"`, `"npenas:gp@path"`.
     **parameters
         Constructor arguments that override the defaults of the name.
 
     Raises
     ------
     UnknownNameError
-        If there is no such searcher.
+        If there is no such searcher, or predictor.
     InvalidDataError
-        If the searcher does not take one of the parameters.
+        If the searcher does not take one of the parameters, or what follows the colon.
 
     Examples
     --------
@@ -109,8 +113,13 @@ def make_searcher(name: str, **parameters: Any) -> Searcher:
     """
     base, colon, inner = name.partition(":")
     if colon:
-        make_searcher(inner)  # a misspelt inner searcher is reported now
-        parameters.setdefault("searcher", inner)
+        accepted = inspect.signature(SEARCHERS.factory(base)).parameters
+        makers: Mapping[str, Callable[[str], Any]] = {"searcher": make_searcher, "predictor": make_predictor}
+        around = next((parameter for parameter in makers if parameter in accepted), None)
+        if around is None:
+            raise InvalidDataError(f"searcher {base!r} takes neither a searcher nor a predictor, got {name!r}")
+        makers[around](inner)  # a misspelt inner name is reported now
+        parameters.setdefault(around, inner)
     return SEARCHERS.make(Searcher, base, **parameters)
 
 

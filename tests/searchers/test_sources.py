@@ -64,7 +64,7 @@ def test_surrogates_that_learn_from_sources_are_given_them_and_nobody_else():
 def test_bad_names_and_sources_of_no_use_are_refused():
     with pytest.raises(UnknownNameError, match="unknown searcher 'oracle'"):
         make_searcher("warm:oracle")
-    with pytest.raises(InvalidDataError, match="searcher 'bo' has no parameter 'searcher'"):
+    with pytest.raises(UnknownNameError, match="unknown predictor 'tpe'"):
         make_searcher("bo:tpe")
     with pytest.raises(InvalidDataError, match="sources must be a list, got Source"):
         with_sources(make_searcher("warm:tpe"), SOURCE)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from archcast import History, get_space, make_predictor, make_searcher
 from archcast.encoders import make_encoder
-from archcast.errors import InvalidDataError
+from archcast.errors import ArchcastError, InvalidDataError
 from archcast.predictors.kernels import Stationary
 from archcast.searchers import gaussian
 from archcast.searchers.feasibility import log_success
@@ -209,3 +209,27 @@ def test_options_reach_the_acquisition():
     greedy = make_searcher("bo", acquisition="mean").ask(history)
     own = make_searcher("bo", acquisition=lambda forecast, rng: forecast.mean).ask(history)
     assert exploiting.keys() == greedy.keys() == own.keys()
+
+
+# ---- named after a colon -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["bo", "npenas", "bananas", "brp", "hybrid"])
+def test_a_predictor_after_the_colon_is_the_parameter(name):
+    history = told(24)
+    asked = make_searcher(f"{name}:ridge@path").ask(history, 2, seed=4)
+    assert asked == make_searcher(name, predictor="ridge@path").ask(history, 2, seed=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("random:gp", "searcher 'random' takes neither a searcher nor a predictor, got 'random:gp'"),
+        ("bo:oracle", "unknown predictor 'oracle'"),
+        ("npenas:gp@oracle", "unknown encoder 'oracle'"),
+        ("oracle:gp", "unknown searcher 'oracle'"),
+    ],
+)
+def test_what_cannot_follow_the_colon_is_named(name, message):
+    with pytest.raises(ArchcastError, match=message):
+        make_searcher(name)
