@@ -241,7 +241,7 @@ def test_registered_tables_open_by_name(tmp_path, space):
     register_table("no_table_for_a_test")(lambda: 3)
     try:
         assert len(load_table("my_table_for_a_test")) == 3
-        with pytest.raises(InvalidDataError, match="registered with a int, expected a Table"):
+        with pytest.raises(InvalidDataError, match="registered with an int, expected a Table"):
             load_table("no_table_for_a_test")
     finally:
         for name in ("my_table_for_a_test", "no_table_for_a_test"):
