@@ -110,7 +110,8 @@ class PerceptronPredictor(NeuralPredictor):
         scaling = learned_scaling(features, self.columns_)
         scaling[1, np.ptp(features, axis=0) == 0] = np.inf
         power = np.square(scaled(features, scaling)).sum(axis=1).mean()
-        scaling[1] *= np.sqrt(power / features.shape[1])
+        if power > 0:  # nothing varies among chains whose paths are all of their own, say
+            scaling[1] *= np.sqrt(power / features.shape[1])
         return {"scaling": scaling}
 
     def _inputs(self, features: Floats) -> Inputs:

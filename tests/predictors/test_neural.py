@@ -240,6 +240,16 @@ def test_what_never_varied_is_not_read():
     assert not np.allclose(predictor.predict(1 - features), predictor.predict(features))
 
 
+def test_where_nothing_varies_the_mean_is_all_there_is():
+    features = np.ones((12, 3))
+    mean, std = (
+        make_predictor("mlp", width=8, steps=20).fit(features, np.arange(12.0)).predict(features, return_std=True)
+    )
+    np.testing.assert_allclose(mean, mean[0])
+    assert np.isfinite(std).all()
+    assert 0 < mean[0] < 11
+
+
 def test_a_penalty_holds_the_weights_back():
     spreads = []
     for penalty in (0.0, 1.0, 1000.0):
