@@ -243,7 +243,7 @@ def test_what_never_varied_is_not_read():
 def test_where_nothing_varies_the_mean_is_all_there_is():
     features = np.ones((12, 3))
     mean, std = (
-        make_predictor("mlp", width=8, steps=20).fit(features, np.arange(12.0)).predict(features, return_std=True)
+        ac.make_predictor("mlp", width=8, steps=20).fit(features, np.arange(12.0)).predict(features, return_std=True)
     )
     np.testing.assert_allclose(mean, mean[0])
     assert np.isfinite(std).all()
