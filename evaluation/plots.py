@@ -31,6 +31,9 @@ _MARKERS = "osD^vP*X"
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":")
 """Line styles, for more lines than colours."""
 
+_MOST_BANDS = 8
+"""Of more lines than this the bands would hide each other: the tables beside tell the intervals."""
+
 _FEW = 400
 """Up to so many architectures each gets an error bar; above, the density of points is drawn."""
 
@@ -38,8 +41,8 @@ _FEW = 400
 def plot_measure(comparison: Comparison, measure: str = "kendall_tau") -> Figure:
     """Draw a measure over the number of training architectures, one line a predictor.
 
-    Points are means over the seeds, bands their 95 % t-intervals. Predictors for which the measure does not exist
-    (Kendall tau of a constant forecast) are left out.
+    Points are means over the seeds, bands their 95 % t-intervals, of up to eight predictors. Predictors for which the
+    measure does not exist (Kendall tau of a constant forecast) are left out.
 
     Parameters
     ----------
@@ -66,6 +69,7 @@ def plot_measure(comparison: Comparison, measure: str = "kendall_tau") -> Figure
             lines.append((predictor, np.array(own), means, bands))
     if not lines:
         raise InvalidDataError(f"measure {measure!r} exists for none of {', '.join(comparison.predictors)}")
+    banded = len(lines) <= _MOST_BANDS
     # Lines that end highest stand first in the legend, in the order in which they are seen.
     order = sorted(range(len(lines)), key=lambda place: -np.nan_to_num(lines[place][2][-1]))
     for place, (predictor, sizes, means, bands) in enumerate(lines):
@@ -80,12 +84,13 @@ def plot_measure(comparison: Comparison, measure: str = "kendall_tau") -> Figure
             linewidth=1.8,
             markersize=5.5,
         )
-        axes.fill_between(sizes, bands[:, 0], bands[:, 1], color=colour, alpha=0.15, linewidth=0)
+        if banded:
+            axes.fill_between(sizes, bands[:, 0], bands[:, 1], color=colour, alpha=0.15, linewidth=0)
     _size_axis(axes, comparison.sizes)
     axes.set_xlabel("training architectures")
     axes.set_ylabel(measure_label(measure, first["unit"]))
     seeds = len({record["seed"] for record in comparison.records})
-    band = f"mean of {seeds} seeds, bands: 95 % confidence" if seeds > 1 else "one seed"
+    band = f"mean of {seeds} seeds{', bands: 95 % confidence' if banded else ''}" if seeds > 1 else "one seed"
     axes.set_title(f"{_subject(first)}\n{band}", loc="left", fontsize=10)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(
