@@ -36,18 +36,11 @@ def described(estimator: Any) -> dict[str, Any]:
     parameters = estimator.get_params(deep=True)
     kinds = {base for part in (estimator, *parameters.values()) for base in type(part).__mro__}
     own = __name__.partition(".")[0]
-    foreign = sorted({kind.__module__ for kind in kinds if _is_estimator(kind)} - {""})
-    sources = [_source(module) for module in foreign if module.partition(".")[0] not in (own, "sklearn")]
-    described: dict[str, Any] = {"class": _name(type(estimator)), "parameters": parameters}
-    return described | ({"code": hashlib.sha256(b"|".join(sources)).hexdigest()} if any(sources) else {})
-
-
-def _is_estimator(kind: type) -> bool:
-    return hasattr(kind, "get_params")
-
-
-def _name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+    modules = sorted({kind.__module__ for kind in kinds if hasattr(kind, "get_params")})
+    sources = [_source(module) for module in modules if module.partition(".")[0] not in (own, "sklearn")]
+    kind = type(estimator)
+    found: dict[str, Any] = {"class": f"{kind.__module__}.{kind.__qualname__}", "parameters": parameters}
+    return found | ({"code": hashlib.sha256(b"|".join(sources)).hexdigest()} if any(sources) else {})
 
 
 def _source(module: str) -> bytes:

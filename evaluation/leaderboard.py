@@ -14,12 +14,12 @@ from ..benchmarks_data import TABLES, Table, load_table
 from ..benchmarks_data.summary import seed_tau, twin_tau
 from ..errors import ArchcastError, InvalidDataError, PredictorFailedError, UnknownNameError
 from ..predictors import PREDICTORS, Predictor
+from ..predictors.sources import takes_sources
 from .arguments import Predictors, distinct_integers, labelled_predictors, metric_at_epoch
 from .boards import BOARDS, STANDARD, Board
 from .leaderboard_report import Ceiling, Leaderboard, LeftOut
 from .protocol import ComparisonPlan, measure
 from .runs import Job, Progress, Record, collect, iter_jobs
-from .sources import takes_sources
 
 EVERY, FIELD = "all", "standard"
 """Names that stand for all registered predictors, and for `STANDARD` with those of other packages."""

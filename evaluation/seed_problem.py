@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,19 +109,22 @@ class SeedProblem(SearchProblem):
                 f"training of {metric!r}"
             )
         told[missing] = judged[missing] = np.nan
-        inherited = {item.name: getattr(plain, item.name) for item in fields(SearchProblem)}
-        return cls(**inherited, select_seed=select_seed, told=told, judged=judged)
+        return cls(**_inherited(plain), select_seed=select_seed, told=told, judged=judged)
 
     def open(self, seed: int) -> SearchProblem:
         """Return what a search with this seed asks, and what it is judged by."""
-        inherited = {item.name: getattr(self, item.name) for item in fields(SearchProblem)}
         column = seed % self.told.shape[1]
-        return SearchProblem(**{**inherited, "selected": self.told[:, column], "values": self.judged[:, column]})
+        own = {"selected": self.told[:, column], "values": self.judged[:, column]}
+        return SearchProblem(**(_inherited(self) | own))
 
     @cached_property
     def digest(self) -> str:
         """The content of the problem, whatever its name."""
         return content_digest({"plain": super().digest}, [self.told, self.judged])
+
+
+def _inherited(problem: SearchProblem) -> dict[str, Any]:
+    return {item.name: getattr(problem, item.name) for item in fields(SearchProblem)}
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:

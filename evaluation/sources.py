@@ -11,16 +11,11 @@ import numpy as np
 from ..benchmarks_data import load_table
 from ..errors import InvalidDataError
 from ..predictors import PREDICTORS, Predictor, Source, load_predictor
-from ..predictors.sources import as_sources, check_sources
+from ..predictors.sources import as_sources, check_sources, takes_sources
 from ..searchers import Searcher, make_searcher
 from ..searchers.sources import with_sources
 from ..spaces import SearchSpace
 from .arguments import metric_at_epoch
-
-
-def takes_sources(predictor: Predictor) -> bool:
-    """Return whether a predictor learns from sources."""
-    return "sources" in predictor.get_params(deep=False)
 
 
 def read_sources(given: Sequence[Any], *, higher_is_better: bool) -> tuple[Source, ...]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 from sklearn.utils.validation import check_is_fitted
 
 from ..encoders import ConcatenatedEncoder, Encoder
@@ -240,10 +239,8 @@ class AutoPredictor(Predictor):
         mean, std = self._pooled(features)
         return mean, std * self._recalibration.deviation
 
-    def _quantiles(self, features: Floats, levels: Floats) -> Floats:
-        mean, std = self._pooled(features)
-        quantiles: Floats = mean[..., None] + std[..., None] * self._recalibration(ndtri(levels))
-        return quantiles
+    def _distribution(self, features: Floats, levels: Floats) -> tuple[Floats, Floats, Floats]:
+        return self._recalibration.distribution(*self._pooled(features), levels)
 
     def _left_out(self, features: Floats, z: Floats, folds: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return the mixture of what the members say of left-out observations."""

@@ -99,9 +99,10 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         """Return the mean alone, `(n, m)`; override where it is much cheaper than mean and deviation."""
         return self._predict(features)[0]
 
-    def _quantiles(self, features: Floats, levels: Floats) -> Floats:
-        """Return quantiles of the transformed targets, `(n, m, q)`, which rise strictly with the levels `(q,)`."""
-        return _gaussian_quantiles(*self._predict(features), levels)
+    def _distribution(self, features: Floats, levels: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return mean and deviation as `_predict` does, and quantiles `(n, m, q)`, rising strictly with the levels."""
+        mean, std = self._predict(features)
+        return mean, std, mean[..., None] + std[..., None] * ndtri(levels)
 
     def _left_out(self, features: Floats, z: Floats, folds: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return mean and deviation of every training observation from a fit that did not see it, both `(n, m)`.
@@ -257,7 +258,7 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         intervals.
         """
         levels = checked_levels(quantiles)
-        parts = [self._inverses(self._quantiles(part, levels)) for part in self._feature_chunks(X, info)]
+        parts = [self._inverses(self._distribution(part, levels)[2]) for part in self._feature_chunks(X, info)]
         return self._shape(np.concatenate(parts))
 
     def predict_distribution(
@@ -265,10 +266,8 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     ) -> tuple[Floats, Floats, Floats]:
         """Return mean, standard deviation and quantiles, as `predict` and `predict_quantiles` do, encoding `X` once."""
         levels, parts = checked_levels(quantiles), []
-        gaussian = type(self)._quantiles is Predictor._quantiles
         for part in self._feature_chunks(X, info):
-            mean, std = self._predict(part)
-            latent = _gaussian_quantiles(mean, std, levels) if gaussian else self._quantiles(part, levels)
+            mean, std, latent = self._distribution(part, levels)
             parts.append((*self._moments(mean, std), self._inverses(latent)))
         means, stds, bands = zip(*parts, strict=True)
         return (
@@ -442,11 +441,6 @@ def _holds_architectures(X: Any) -> bool:
     if isinstance(X, str) or (isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], str)):
         raise InvalidDataError("expected Architectures, got native strings: space.parse turns them into architectures")
     return isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Architecture)
-
-
-def _gaussian_quantiles(mean: Floats, std: Floats, levels: Floats) -> Floats:
-    quantiles: Floats = mean[..., None] + std[..., None] * ndtri(levels)
-    return quantiles
 
 
 def _numbers(y: Any) -> Floats:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from ..encoders import Encoder
 from ..errors import InvalidDataError
@@ -97,10 +96,8 @@ class CalibratedPredictor(Predictor):
         mean, std = self.predictor_._predict(features)
         return mean, std * self._recalibration.deviation
 
-    def _quantiles(self, features: Floats, levels: Floats) -> Floats:
-        mean, std = self.predictor_._predict(features)
-        quantiles: Floats = mean[..., None] + std[..., None] * self._recalibration(ndtri(levels))
-        return quantiles
+    def _distribution(self, features: Floats, levels: Floats) -> tuple[Floats, Floats, Floats]:
+        return self._recalibration.distribution(*self.predictor_._predict(features), levels)
 
     def _seconds(self, n: int, d: int) -> float:
         """Return the estimate of the other predictor."""

@@ -22,8 +22,9 @@ from .seed_noise import NoiseTrend, choose_share
 _QUERY_CHUNK = 512
 """Architectures forecast at once: their covariances with a thousand observations stay in the cache."""
 
-_REFITTED = 200
-"""Up to so many observations the hyperparameters found with all know those left out too well to be kept."""
+_REFITTED, _REFITS = 200, 10
+"""Up to so many observations the hyperparameters found with all know those left out too well to be kept; and how many
+fits leaving out then takes, for the estimate of seconds."""
 
 _SECONDS_PER_FLOP = 1.5e-10
 """Roughly, on one core, memory traffic included."""
@@ -288,7 +289,7 @@ class GaussianProcess(Predictor):
         """Return the estimate for the search on the subset, and for conditioning on all."""
         searched = min(n, self.subset)
         step = _SECONDS_PER_FLOP * searched**2 * (2 * searched + 4 * d)
-        search = 40 * (1 + self.restarts) * step * (10 if n <= _REFITTED else 1)
+        search = 40 * (1 + self.restarts) * step * (_REFITS if n <= _REFITTED else 1)
         if self._is_sparse(n):
             return search + sparse.seconds(n, d, self.inducing, self.polish)
         return search + _SECONDS_PER_FLOP * n**2 * (3 * n + 4 * d)

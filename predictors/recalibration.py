@@ -115,6 +115,10 @@ class Recalibration:
         """The standard deviation of a standardised residual: what the deviation of a forecast is multiplied by."""
         return float(np.sqrt(self(_NODES) ** 2 @ _WEIGHTS))
 
+    def distribution(self, mean: Floats, std: Floats, levels: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the mean `(n, m)`, its deviation corrected, and corrected quantiles at the levels, `(n, m, q)`."""
+        return mean, std * self.deviation, mean[..., None] + std[..., None] * self(ndtri(levels))
+
     def arrays(self) -> dict[str, Floats]:
         """Return what was learned, for saving."""
         return {"knots": self.knots, "factors": np.array([self.scale, self.share])}

@@ -236,6 +236,11 @@ def fit_source(
     return SourceModel(_kept_fit(key), shared)
 
 
+def takes_sources(predictor: Predictor) -> bool:
+    """Return whether a predictor learns from sources."""
+    return "sources" in predictor.get_params(deep=False)
+
+
 def as_sources(given: Any) -> tuple[Source, ...]:
     """Return sources from `Source` objects, fitted predictors and `(architectures, y)` pairs; a tuple of them as it is.
 

@@ -82,13 +82,14 @@ class Searcher(BaseEstimator, ABC):  # type: ignore[misc]
 
     def reader(self) -> Predictor | None:
         """Return the unfitted predictor through which it learns from sources, with those it has; None if it cannot."""
+        from ..predictors.sources import takes_sources
         from .surrogate import new_predictor
 
         surrogate = self.get_params(deep=False).get("predictor")
         if surrogate is None:
             return None
         predictor = new_predictor(surrogate)
-        return predictor if "sources" in predictor.get_params(deep=False) else None
+        return predictor if takes_sources(predictor) else None
 
     @abstractmethod
     def _propose(self, history: History, n: int, rng: np.random.Generator) -> Architectures:
