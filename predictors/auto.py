@@ -16,13 +16,13 @@ from .checks import check_choice, check_integer, check_real
 from .left_out import LEAST_OBSERVATIONS, draw_folds
 from .nested import adopt, prefixed, under
 from .recalibration import METHODS, Recalibration, shrunk_scale
-from .stacking import chosen_weights, log_score, pooled, rank_correlation
+from .stacking import chosen_weights, log_score, pooled, prior_weights, rank_correlation
 
 Floats = NDArray[np.float64]
 
-CANDIDATES = ("gp@semantic", "xgboost@semantic", "gp_trend@semantic")
-"""A smooth, a stepwise and a nearly linear view of the same features: their errors differ, which a mixture lives on."""
-
+CANDIDATES = ("gp@semantic", "gp_graph", "xgboost@semantic", "gp_trend@semantic")
+"""A smooth view of the features, alone and with graph kernels, a stepwise and a nearly linear one: their errors differ,
+which a mixture lives on."""
 
 LEAST_TO_CHOOSE = 30
 """With fewer observations the standard error of a left-out tau, above 0.12, is more than candidates differ by."""
@@ -34,11 +34,11 @@ class AutoPredictor(Predictor):
     Every observation is forecast by each candidate from folds that do not hold it; for a Gaussian process that is a
     formula, for boosted trees it comes with the fit. Each candidate's deviation is scaled to its errors there. Convex
     weights are then chosen by which the mixture ranks and scores the left-out observations best, ranking and log score
-    alike, with a prior of 70 % for the first candidate that keeps them stable with few observations (see `criterion`).
-    Finally the deviation of the mixture is corrected by its own errors.
+    alike, with a prior of 70 % for the leading candidates that keeps them stable with few observations (see
+    `criterion`). Finally the deviation of the mixture is corrected by its own errors.
 
-    With fewer than thirty observations the first candidate forecasts alone, and with fewer than ten nothing is left out
-    to correct its deviation by. Candidates whose estimated seconds exceed what is left of the budget are skipped; the
+    With fewer than thirty observations the leading candidates forecast alone, at even weights, and with fewer than ten
+    nothing is left out to correct their deviation by. Candidates whose estimated seconds exceed what is left of the budget are skipped; the
     estimate counts work, so that the choice is the same on every machine.
 
     Parameters
@@ -46,7 +46,9 @@ class AutoPredictor(Predictor):
     encoder : str or Encoder, optional
         What all candidates read; by default each reads its own, and encodings that they share are computed once.
     candidates : sequence of str or Predictor
-        `predictor[@encoder...]` or objects; the first is the one to rely on. Their `target_transform` is not used.
+        `predictor[@encoder...]` or objects. Their `target_transform` is not used.
+    leaders : int
+        How many of the candidates, from the first on, are the ones to rely on.
     budget_s : float
         Estimated seconds on one core that fitting may take.
     folds : int
@@ -76,6 +78,7 @@ class AutoPredictor(Predictor):
         encoder: str | Encoder | None = None,
         *,
         candidates: Sequence[str | Predictor] = CANDIDATES,
+        leaders: int = 2,
         budget_s: float = 20.0,
         folds: int = 10,
         calibration: str = "conformal",
@@ -84,6 +87,7 @@ class AutoPredictor(Predictor):
     ) -> None:
         super().__init__(encoder, target_transform=target_transform, seed=seed)
         self.candidates = candidates
+        self.leaders = leaders
         self.budget_s = budget_s
         self.folds = folds
         self.calibration = calibration
@@ -151,16 +155,28 @@ class AutoPredictor(Predictor):
         owned = zip(self._chosen(), self._columns(), strict=True)
         return [adopt(candidate, self, positions, encoder) for candidate, (positions, encoder) in owned]
 
+    def _earlier_twins(self, members: list[Predictor]) -> list[int | None]:
+        """Return for each candidate an earlier one that is the same model of the same columns, None if there is none.
+
+        On a plain matrix, or an encoder without counts, a graph kernel has nothing to add.
+        """
+        known: dict[object, int] = {}
+        keys = [(member._model(), own.tobytes()) for member, own in zip(members, self._positions, strict=True)]
+        firsts = [known.setdefault(key, i) for i, key in enumerate(keys)]
+        return [first if first < i else None for i, first in enumerate(firsts)]
+
     # ---- fitting ------------------------------------------------------------------------------------------------
 
     def _fit(self, features: Floats, z: Floats) -> None:
         check_integer("folds", self.folds, 2)
+        check_integer("leaders", self.leaders, 1)
         check_real("budget_s", self.budget_s, 0.0)
         check_choice("calibration", self.calibration, METHODS)
         members, n = self._adopted(), len(z)
         self._few = n < LEAST_TO_CHOOSE
         self._estimates = np.array([member._seconds(n, member.n_features_in_) for member in members])
-        tried = [0] if self._few else self._affordable()
+        self._twins = self._earlier_twins(members)
+        tried = self._affordable(self.leaders if self._few else len(members))
         for i in tried:
             members[i]._fit(np.take(features, self._positions[i], axis=1), z)
         self.weights_ = np.zeros(len(members))
@@ -168,7 +184,7 @@ class AutoPredictor(Predictor):
         self._scores = np.full((len(members) + 1, 2), np.nan)
         residuals = np.zeros(0)
         if n < LEAST_OBSERVATIONS:
-            self.weights_[0] = 1.0  # nothing is left out
+            self.weights_[tried] = 1 / len(tried)  # nothing is left out
         else:
             folds = draw_folds(n, self.folds, self.seed)
             parts = [members[i]._left_out(np.take(features, self._positions[i], axis=1), z, folds) for i in tried]
@@ -176,14 +192,15 @@ class AutoPredictor(Predictor):
         self._recalibration = Recalibration.learn(self.calibration, residuals)
         self.members_ = [member if weight else None for member, weight in zip(members, self.weights_, strict=True)]
 
-    def _affordable(self) -> list[int]:
-        """Return the candidates whose estimates fit into the budget one after the other; the cheapest if none does."""
+    def _affordable(self, first: int) -> list[int]:
+        """Return which of the first candidates fit into the budget one after the other; the cheapest if none does."""
         tried, left = [], float(self.budget_s)
-        for i, seconds in enumerate(self._estimates.tolist()):
-            if seconds <= left:
+        estimates = self._estimates[:first].tolist()
+        for i, seconds in enumerate(estimates):
+            if seconds <= left and self._twins[i] is None:
                 tried.append(i)
                 left -= seconds
-        return tried or [int(np.argmin(self._estimates))]
+        return tried or [int(np.argmin(estimates))]
 
     def _weigh(self, tried: list[int], target: Floats, means: Floats, stds: Floats) -> Floats:
         """Choose the weights from forecasts of left-out observations, and return what the mixture is off there.
@@ -203,7 +220,10 @@ class AutoPredictor(Predictor):
         scales = np.array([shrunk_scale(residual) for residual in (target - means) / stds])
         stds = stds * scales[:, None]
         taus = np.array([rank_correlation(target, mean) for mean in means])
-        weights = chosen_weights(target, means)
+        prior = prior_weights(len(self._estimates), self.leaders)[tried]
+        weights = prior / prior.sum()
+        if not self._few:
+            weights = chosen_weights(target, means, weights)
         mean, std = pooled(weights, means, stds)
         self.weights_[tried], self._scales[tried] = weights, scales
         self._scores[tried, 0] = taus
@@ -290,6 +310,8 @@ class AutoPredictor(Predictor):
             )
         if self.weights_[i]:
             return ""
+        if (twin := self._twins[i]) is not None:
+            return f"on these columns the same as candidate {twin + 1}"
         if self._few:
             return f"not tried with fewer than {LEAST_TO_CHOOSE} observations"
         if np.isnan(self._scores[i, 0]):
@@ -315,6 +337,7 @@ class AutoPredictor(Predictor):
         self._scales, self._scores = state["scales"], state["scores"]
         self._recalibration = Recalibration.restored(under("recalibration/", state))
         members = self._adopted()
+        self._twins = self._earlier_twins(members)
         shape = (len(members),)
         if not (self.weights_.shape == self._scales.shape == self._estimates.shape == shape):
             raise ValueError(f"there are {self.weights_.shape} weights for {len(members)} candidates")

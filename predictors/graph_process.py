@@ -17,7 +17,10 @@ from .kernels import GroupedLinear, Kernel, OnColumns, OnUnitGroups, Stationary,
 from .kernels.stationary import RADIAL
 
 _SCALE_PRIOR = (-1.0, 2.0)
-"""Of a graph kernel's log scale: wide, so that in a sum it can vanish or take over."""
+"""Of a graph kernel's log scale: wide, so that it can vanish or take over."""
+
+_ADDED_PRIOR = (-2.0, 2.0)
+"""Of one that is added to the kernel of other features: few observations have to speak for it, or it only adds noise."""
 
 
 class GraphGaussianProcess(GaussianProcess):
@@ -103,6 +106,13 @@ class GraphGaussianProcess(GaussianProcess):
         self._learn_parts()
         super()._fit(features, z)
 
+    def _model(self) -> object:
+        self._learn_parts()
+        if self._counted:
+            return super()._model()
+        shared = {name: getattr(self, name) for name in GaussianProcess._get_param_names()}
+        return GaussianProcess(**shared)._model()
+
     def _learn_parts(self) -> None:
         """Tell the columns that count from all others: where those of each counting encoder lie, and its name."""
         self._counted: list[tuple[str, NDArray[np.intp]]] = []
@@ -132,7 +142,8 @@ class GraphGaussianProcess(GaussianProcess):
     def _terms(self) -> list[tuple[str, Kernel]]:
         """Return the terms of the kernel's sum with their names, not set up."""
         others = np.flatnonzero(self._others)
-        graph = [(name, self._graph_kernel(columns)) for name, columns in self._counted]
+        prior = _ADDED_PRIOR if len(others) else _SCALE_PRIOR
+        graph = [(name, self._graph_kernel(columns, prior)) for name, columns in self._counted]
         if not len(others):
             return graph
         stationary = [(self._other_name, self._other_kernel(others))]
@@ -140,17 +151,18 @@ class GraphGaussianProcess(GaussianProcess):
             return stationary
         if self.combine == "sum":
             return stationary + graph
-        joint: Kernel = self._other_kernel(others) * self._graph_kernel(np.concatenate([c for _, c in self._counted]))
+        counted = np.concatenate([columns for _, columns in self._counted])
+        joint: Kernel = self._other_kernel(others) * self._graph_kernel(counted, _SCALE_PRIOR)
         product = [(f"({self._other_name}) x ({' + '.join(name for name, _ in graph)})", joint)]
         return product if self.combine == "product" else stationary + graph + product
 
     def _other_kernel(self, others: NDArray[np.intp]) -> Kernel:
         return OnColumns(self._named_kernel(), others)
 
-    def _graph_kernel(self, columns: NDArray[np.intp]) -> Kernel:
+    def _graph_kernel(self, columns: NDArray[np.intp], scale_prior: tuple[float, float]) -> Kernel:
         if self.graph_kernel == "linear":
-            return OnColumns(GroupedLinear(_SCALE_PRIOR), columns)
-        return OnColumns(OnUnitGroups(Stationary(self.graph_kernel, scale_prior=_SCALE_PRIOR)), columns)
+            return OnColumns(GroupedLinear(scale_prior), columns)
+        return OnColumns(OnUnitGroups(Stationary(self.graph_kernel, scale_prior=scale_prior)), columns)
 
     def _make_kernel(self, output: int) -> Kernel:
         return Sum([kernel for _, kernel in self._terms()])

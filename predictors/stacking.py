@@ -8,8 +8,8 @@ from scipy.stats import kendalltau
 
 Floats = NDArray[np.float64]
 
-_FIRST_SHARE = 0.7
-"""The prior weight of the first candidate, the one to rely on; the others share the rest."""
+_LEADING_SHARE = 0.7
+"""The prior weight of the candidates to rely on, evenly shared; the others share the rest."""
 _PRIOR_COUNT = 20.0
 """Observations that the prior weights count for: what keeps the weights stable with a few dozen."""
 _LEAST_WEIGHT = 0.05
@@ -36,11 +36,12 @@ def rank_correlation(target: Floats, forecast: Floats) -> float:
     return tau if np.isfinite(tau) else 0.0
 
 
-def prior_weights(candidates: int) -> Floats:
-    """Return what candidates weigh before anything is left out, `(candidates,)`."""
-    if candidates == 1:
-        return np.ones(1)
-    return np.array([_FIRST_SHARE] + [(1 - _FIRST_SHARE) / (candidates - 1)] * (candidates - 1))
+def prior_weights(candidates: int, leaders: int = 1) -> Floats:
+    """Return what candidates weigh before anything is left out, `(candidates,)`; the first `leaders` share 70 %."""
+    others = candidates - leaders
+    if others <= 0:
+        return np.full(candidates, 1 / candidates)
+    return np.r_[np.full(leaders, _LEADING_SHARE / leaders), np.full(others, (1 - _LEADING_SHARE) / others)]
 
 
 def criterion(weights: Floats, target: Floats, means: Floats, prior: Floats) -> float:
@@ -58,7 +59,7 @@ def criterion(weights: Floats, target: Floats, means: Floats, prior: Floats) -> 
     return float(0.5 * (ranking + score) + _PRIOR_COUNT * prior @ np.log(np.maximum(weights, _LEAST_WEIGHT)))
 
 
-def chosen_weights(target: Floats, means: Floats) -> Floats:
+def chosen_weights(target: Floats, means: Floats, prior: Floats) -> Floats:
     """Return the convex weights, `(candidates,)`, by which candidates rank and score left-out targets best.
 
     Found by steps of decreasing size from the prior weights towards, or away from, one candidate at a time, as long as
@@ -70,8 +71,9 @@ def chosen_weights(target: Floats, means: Floats) -> Floats:
         Transformed targets.
     means : array `(candidates, n)`
         What each candidate said of them without having seen them.
+    prior : array `(candidates,)`
+        Positive, with sum 1.
     """
-    prior = prior_weights(len(means))
     weights, corners = prior, np.eye(len(means))
     best = criterion(weights, target, means, prior)
     for step in _STEPS:

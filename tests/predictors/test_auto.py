@@ -49,7 +49,7 @@ def test_weights_maximise_the_criterion():
     target, means, _ = forecasts(300, [0.5, 0.6])
     shares = np.linspace(0.05, 0.95, 181)
     best = max(shares, key=lambda share: criterion(np.array([share, 1 - share]), target, means, prior_weights(2)))
-    assert chosen_weights(target, means)[0] == pytest.approx(best, abs=0.06)
+    assert chosen_weights(target, means, prior_weights(2))[0] == pytest.approx(best, abs=0.06)
 
 
 def test_the_criterion_is_a_log_likelihood_of_order_and_of_values():
@@ -66,14 +66,16 @@ def test_the_criterion_is_a_log_likelihood_of_order_and_of_values():
 def test_few_observations_leave_the_weights_near_the_prior_and_many_do_not():
     assert prior_weights(1).tolist() == [1.0]
     assert prior_weights(4).tolist() == pytest.approx([0.7, 0.1, 0.1, 0.1])
-    few = chosen_weights(*forecasts(10, [0.6, 0.5])[:2])
+    assert prior_weights(4, 2).tolist() == pytest.approx([0.35, 0.35, 0.15, 0.15])
+    assert prior_weights(2, 3).tolist() == [0.5, 0.5]
+    few = chosen_weights(*forecasts(10, [0.6, 0.5])[:2], prior_weights(2))
     assert 0.5 < few[0] < 0.9
     for better, errors in ((0, [0.2, 1.0, 1.0]), (1, [1.0, 0.2, 1.0])):
-        many = chosen_weights(*forecasts(800, errors)[:2])
+        many = chosen_weights(*forecasts(800, errors)[:2], prior_weights(3))
         assert many[better] > 0.9
         assert ((many == 0) | (many >= 0.05)).all()
         assert many.sum() == pytest.approx(1)
-    assert chosen_weights(*forecasts(20, [0.5])[:2]).tolist() == [1.0]
+    assert chosen_weights(*forecasts(20, [0.5])[:2], prior_weights(1)).tolist() == [1.0]
 
 
 # ---- left-out forecasts ------------------------------------------------------------------------------------------
@@ -163,16 +165,31 @@ def test_the_report_says_what_was_chosen_and_survives_saving(data, tmp_path):
     assert ac.load_predictor(tmp_path / "m").report_ == auto.report_
 
 
-def test_with_few_observations_the_first_candidate_is_alone(data):
+def test_with_few_observations_the_leaders_are_alone_at_even_weights(data):
     train, y, test, _ = data
     auto = make_predictor("auto").fit(train[:9], y[:9])
-    assert auto.weights_.tolist() == [1.0, 0.0, 0.0]
-    np.testing.assert_allclose(auto.predict(test), make_predictor("gp@semantic").fit(train[:9], y[:9]).predict(test))
-    assert auto.report_[1]["note"] == "not tried with fewer than 30 observations"
+    assert auto.weights_.tolist() == [0.5, 0.5, 0.0, 0.0]
+    alone = [make_predictor(name).fit(train[:9], y[:9]).predict_latent(test)[0] for name in auto.labels_[:2]]
+    np.testing.assert_allclose(auto.predict_latent(test)[0], np.mean(alone, axis=0), rtol=1e-6, atol=1e-9)
+    assert auto.report_[2]["note"] == "not tried with fewer than 30 observations"
     assert "fewer than 10" in auto.report_[-1]["note"]
-    auto = make_predictor("auto").fit(train[:20], y[:20])
-    assert auto.weights_.tolist() == [1.0, 0.0, 0.0]
+    auto = make_predictor("auto", leaders=1).fit(train[:20], y[:20])
+    assert auto.weights_.tolist() == [1.0, 0.0, 0.0, 0.0]
+    np.testing.assert_allclose(auto.predict(test), make_predictor("gp@semantic").fit(train[:20], y[:20]).predict(test))
     assert auto.report_[-1]["kendall_tau"] == auto.report_[0]["kendall_tau"]
+
+
+def test_a_candidate_that_is_another_one_on_these_columns_is_not_fitted(data, tmp_path):
+    train, y, *_ = data
+    for auto in (make_predictor("auto@adjacency"), AutoPredictor(candidates=["gp@path", "gp@path", "gp_graph@path"])):
+        auto.fit(train, y)
+        assert auto.report_[1]["note"] == "on these columns the same as candidate 1"
+        assert np.isnan(auto.report_[1]["kendall_tau"])
+        auto.save(tmp_path / "m")
+        assert ac.load_predictor(tmp_path / "m").report_[1]["note"] == auto.report_[1]["note"]
+    apart = AutoPredictor(candidates=["gp@path", "gp_graph@path_multiset", "gp@path_multiset"]).fit(train, y)
+    assert not any("the same" in record["note"] for record in apart.report_)
+    assert make_predictor("auto@adjacency").fit(train[:20], y[:20]).weights_.tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
 def test_what_exceeds_the_budget_is_skipped_by_work_not_by_time(data):
@@ -203,6 +220,7 @@ def test_objects_are_candidates_too(data, tmp_path):
         ({"candidates": ("gp", 3)}, "got a int at position 1"),
         ({"budget_s": 0}, "budget_s must be a number above 0"),
         ({"calibration": "guess"}, "calibration must be one of scale, conformal, isotonic"),
+        ({"leaders": 0}, "leaders must be a whole number from 1"),
         ({"folds": 1}, "folds must be a whole number from 2"),
     ],
 )
