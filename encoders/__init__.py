@@ -98,6 +98,11 @@ class ConcatenatedEncoder(Encoder):
         groups = tuple(prefix + group for prefix, group in zip(names, joined.groups, strict=True))
         return Columns(prefixed, groups, joined.indicator)
 
+    def leaves(self, label: str) -> list[tuple[str, Encoder]]:
+        """Return those of all parts, which have the names that they were labelled with."""
+        labels = self.labels or [type(part).__name__ for part in self.encoders]
+        return [leaf for name, part in zip(labels, self.encoders, strict=True) for leaf in part.leaves(name)]
+
     def _fit(self, architectures: Architectures) -> None:
         for encoder in self.encoders:
             encoder.fit(architectures)

@@ -137,6 +137,16 @@ class Encoder(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _transform(self, architectures: Architectures) -> NDArray[Any]:
         """Return the encoding of a batch, `(n, d)`."""
 
+    def leaves(self, label: str) -> list[tuple[str, Encoder]]:
+        """Return the encoders that stand side by side, in the order of their columns, with their names.
+
+        Parameters
+        ----------
+        label : str
+            The name of this one, where it is one alone.
+        """
+        return [(label, self)]
+
     def _fit(self, architectures: Architectures) -> None:
         """Learn what `columns` needs; stateless encoders have nothing to learn."""
 

@@ -38,8 +38,9 @@ class AutoPredictor(Predictor):
     `criterion`). Finally the deviation of the mixture is corrected by its own errors.
 
     With fewer than thirty observations the leading candidates forecast alone, at even weights, and with fewer than ten
-    nothing is left out to correct their deviation by. Candidates whose estimated seconds exceed what is left of the budget are skipped; the
-    estimate counts work, so that the choice is the same on every machine.
+    nothing is left out to correct their deviation by. Candidates whose estimated seconds exceed what is left of the
+    budget are skipped; the estimate counts work, so that the choice is the same on every machine. One that is the same
+    model of the same columns as an earlier one is left out.
 
     Parameters
     ----------
@@ -161,7 +162,7 @@ class AutoPredictor(Predictor):
         On a plain matrix, or an encoder without counts, a graph kernel has nothing to add.
         """
         known: dict[object, int] = {}
-        keys = [(member._model(), own.tobytes()) for member, own in zip(members, self._positions, strict=True)]
+        keys = [(member._identity(), own.tobytes()) for member, own in zip(members, self._positions, strict=True)]
         firsts = [known.setdefault(key, i) for i, key in enumerate(keys)]
         return [first if first < i else None for i, first in enumerate(firsts)]
 

@@ -112,7 +112,7 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         """
         return refit_left_out(self, features, z, folds)
 
-    def _model(self) -> object:
+    def _identity(self) -> object:
         """Return what tells this model from others on the same columns: two with equal values forecast the same."""
         parameters = {name: value for name, value in self.get_params(deep=False).items() if name != "encoder"}
         return type(self).__qualname__, repr(sorted(parameters.items()))

@@ -102,6 +102,8 @@ class GaussianProcess(Predictor):
 
     multi_output: ClassVar[bool] = True
     takes_noise: ClassVar[bool] = True
+    _raw_counts: ClassVar[bool] = False
+    """Whether columns that count parts of the graph are compared as they are."""
     _thins: ClassVar[bool] = True
     _noise_shape: Matrix | None = None
     _trends: Sequence[NoiseTrend] = ()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ..encoders import Columns, ConcatenatedEncoder, Encoder
+from ..encoders import Columns, Encoder
 from .base import Floats
 from .checks import check_choice
 from .gaussian_process import GaussianProcess
@@ -20,7 +20,7 @@ _SCALE_PRIOR = (-1.0, 2.0)
 """Of a graph kernel's log scale: wide, so that it can vanish or take over."""
 
 _ADDED_PRIOR = (-2.0, 2.0)
-"""Of one that is added to the kernel of other features: few observations have to speak for it, or it only adds noise."""
+"""Of one beside other features: smaller, so that it is the observations that speak for it."""
 
 
 class GraphGaussianProcess(GaussianProcess):
@@ -63,6 +63,7 @@ class GraphGaussianProcess(GaussianProcess):
     """
 
     default_encoder = "semantic+wl+shortest_path"
+    _raw_counts: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -106,12 +107,12 @@ class GraphGaussianProcess(GaussianProcess):
         self._learn_parts()
         super()._fit(features, z)
 
-    def _model(self) -> object:
+    def _identity(self) -> object:
         self._learn_parts()
         if self._counted:
-            return super()._model()
+            return super()._identity()
         shared = {name: getattr(self, name) for name in GaussianProcess._get_param_names()}
-        return GaussianProcess(**shared)._model()
+        return GaussianProcess(**shared)._identity()
 
     def _learn_parts(self) -> None:
         """Tell the columns that count from all others: where those of each counting encoder lie, and its name."""
@@ -132,7 +133,7 @@ class GraphGaussianProcess(GaussianProcess):
         if self.encoder_ is None or self.space_ is None:
             return []
         named = self.default_encoder if self.encoder is None else self.encoder
-        leaves = _leaves(self.encoder_, named if isinstance(named, str) else type(named).__name__)
+        leaves = self.encoder_.leaves(named if isinstance(named, str) else type(named).__name__)
         return [(label, encoder, len(encoder.columns(self.space_))) for label, encoder in leaves]
 
     def _raw_columns(self) -> NDArray[np.bool_]:
@@ -197,11 +198,3 @@ class GraphGaussianProcess(GaussianProcess):
                 for name, variance in zip(names, variances, strict=True)
             ]
         return records
-
-
-def _leaves(encoder: Encoder, label: str) -> list[tuple[str, Encoder]]:
-    """Return the encoders that stand side by side, in the order of their columns, with their names."""
-    if not isinstance(encoder, ConcatenatedEncoder):
-        return [(label, encoder)]
-    labels = encoder.labels or [type(part).__name__ for part in encoder.encoders]
-    return [leaf for name, part in zip(labels, encoder.encoders, strict=True) for leaf in _leaves(part, name)]

@@ -41,7 +41,8 @@ def prior_weights(candidates: int, leaders: int = 1) -> Floats:
     others = candidates - leaders
     if others <= 0:
         return np.full(candidates, 1 / candidates)
-    return np.r_[np.full(leaders, _LEADING_SHARE / leaders), np.full(others, (1 - _LEADING_SHARE) / others)]
+    prior: Floats = np.r_[np.full(leaders, _LEADING_SHARE / leaders), np.full(others, (1 - _LEADING_SHARE) / others)]
+    return prior
 
 
 def criterion(weights: Floats, target: Floats, means: Floats, prior: Floats) -> float:

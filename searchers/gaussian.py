@@ -13,11 +13,12 @@ from sklearn.base import clone
 
 from ..predictors import Predictor
 from ..predictors.gaussian_process import GaussianProcess
+from ..predictors.graph_process import GraphGaussianProcess
 from ..predictors.kernels import Kernel
 from ..predictors.marginal_likelihood import NoisePrior, cholesky
 from ..spaces import Architectures
 from .acquisition import Forecast
-from .features import SpaceEncoder
+from .features import SpaceEncoder, is_of_space
 from .history import History
 from .surrogate import ContentCache, Surrogate, fitted_to, training_set
 
@@ -32,10 +33,10 @@ _CANDIDATES = ContentCache(2)
 def suits(predictor: Predictor) -> bool:
     """Return whether a predictor is a Gaussian process whose kernel needs no scaling but the space's."""
     return (
-        type(predictor) is GaussianProcess
+        type(predictor) in (GaussianProcess, GraphGaussianProcess)
         and isinstance(predictor.kernel, str)
         and predictor.kernel in _STATIONARY
-        and predictor._new_encoder().stateless
+        and is_of_space(predictor._new_encoder())
     )
 
 
@@ -172,7 +173,7 @@ class GaussianSurrogate(Surrogate[Forecast]):
         refit: float = 0.1,
         keep: bool = False,
     ) -> None:
-        self._encoder = SpaceEncoder(predictor._new_encoder(), scaled=True)
+        self._encoder = SpaceEncoder(predictor._new_encoder(), scaled=True, raw_counts=predictor._raw_counts)
         self._predictor = clone(predictor).set_params(encoder=self._encoder)
         self._candidates = candidates
         known, z = training_set(history, transform)

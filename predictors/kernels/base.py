@@ -168,8 +168,12 @@ class Product(_Composite):
 
     def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
         """Return the product of the covariances."""
-        terms = zip(self.parts, self.split(theta), strict=True)
-        return np.prod([part.covariance(t, A, B) for part, t in terms], axis=0)  # type: ignore[no-any-return]
+        return self.against(theta, B)(A)
+
+    def against(self, theta: Matrix, B: Matrix) -> Callable[[Matrix], Matrix]:
+        """Return the product of the covariances with `B` as a function of `A`."""
+        terms = [part.against(t, B) for part, t in zip(self.parts, self.split(theta), strict=True)]
+        return lambda A: np.prod([term(A) for term in terms], axis=0)
 
     def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
         """Return the product of the variances."""
@@ -188,6 +192,12 @@ class Product(_Composite):
             return np.concatenate(gradients)
 
         return np.prod(covariances, axis=0), contract
+
+
+def run_of(columns: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    """Return columns as a slice, which takes a view instead of a copy, if they follow each other."""
+    following = len(columns) > 0 and bool((np.diff(columns) == 1).all())
+    return slice(int(columns[0]), int(columns[-1]) + 1) if following else columns
 
 
 def _parts(kernel: Kernel, kind: type[_Composite]) -> list[Kernel]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .base import Contraction, Kernel, Matrix
+from .base import Contraction, Kernel, Matrix, run_of
 
 
 class OnColumns(Kernel):
@@ -22,32 +22,33 @@ class OnColumns(Kernel):
     def __init__(self, kernel: Kernel, columns: ArrayLike) -> None:
         self.kernel = kernel
         self.columns = np.asarray(columns, dtype=np.intp)
+        self._run = run_of(self.columns)
 
     def setup(self, X: Matrix, groups: NDArray[np.intp]) -> None:
         """Set up the kernel for its columns."""
-        self.kernel.setup(X[:, self.columns], groups[self.columns])
+        self.kernel.setup(X[:, self._run], groups[self.columns])
         self.prior_mean, self.prior_std = self.kernel.prior_mean, self.kernel.prior_std
 
     def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
         """Return the kernel's covariance."""
-        return self.kernel.covariance(theta, A[:, self.columns], B[:, self.columns])
+        return self.kernel.covariance(theta, A[:, self._run], B[:, self._run])
 
     def against(self, theta: Matrix, B: Matrix) -> Callable[[Matrix], Matrix]:
         """Return the kernel's covariance with `B` as a function of `A`."""
-        inner = self.kernel.against(theta, B[:, self.columns])
-        return lambda A: inner(A[:, self.columns])
+        inner = self.kernel.against(theta, B[:, self._run])
+        return lambda A: inner(A[:, self._run])
 
     def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
         """Return the kernel's variance of each row."""
-        return self.kernel.diagonal(theta, A[:, self.columns])
+        return self.kernel.diagonal(theta, A[:, self._run])
 
     def with_gradient(self, theta: Matrix, A: Matrix) -> tuple[Matrix, Contraction]:
         """Return the kernel's covariance and contraction."""
-        return self.kernel.with_gradient(theta, A[:, self.columns])
+        return self.kernel.with_gradient(theta, A[:, self._run])
 
     def gradient_at(self, A: Matrix) -> Callable[[Matrix], tuple[Matrix, Contraction]]:
         """Return the kernel's covariance and contraction as a function of its parameters."""
-        return self.kernel.gradient_at(A[:, self.columns])
+        return self.kernel.gradient_at(A[:, self._run])
 
     def lengthscales(self, theta: Matrix) -> list[tuple[NDArray[np.intp], float]]:
         """Return the kernel's lengthscales, with columns as they are numbered here."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Contraction, Kernel, Matrix
+from .base import Contraction, Kernel, Matrix, run_of
 
 
 class GroupedLinear(Kernel):
@@ -40,19 +40,27 @@ class GroupedLinear(Kernel):
         self.prior_mean = np.r_[self.scale_prior[0], np.full(count, -np.log(max(count, 1)))]
         self.prior_std = np.r_[self.scale_prior[1], np.full(count, self.weight_std)]
 
-    def _mapped(self, theta: Matrix, A: Matrix) -> Matrix:
-        roots = np.exp(0.5 * (theta[0] + theta[1:]))
-        parts = [root * unit for root, unit in zip(roots, _units(A, self._members), strict=True)]
-        return np.concatenate([np.zeros((len(A), 0)), *parts], axis=1)
-
     def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
         """Return the sum over groups."""
         return self.against(theta, B)(A)
 
     def against(self, theta: Matrix, B: Matrix) -> Callable[[Matrix], Matrix]:
-        """Return the covariance with `B` as a function of `A`."""
-        mapped = self._mapped(theta, B)
-        return lambda A: self._mapped(theta, A) @ mapped.T
+        """Return the covariance with `B` as a function of `A`; of `B` only the norms are computed, no copy is made."""
+        variances = np.exp(theta[0] + theta[1:]).tolist()
+        norms = [_norms(B[:, members]) for members in self._members]
+
+        def covariance(A: Matrix) -> Matrix:
+            total = np.zeros((len(A), len(B)))
+            for variance, members, norm in zip(variances, self._members, norms, strict=True):
+                own = _norms(A[:, members])
+                block = (A[:, members] * (variance / np.where(own > 0, own, 1))[:, None]) @ B[:, members].T
+                block /= np.where(norm > 0, norm, 1)
+                total += block
+                if not (own.all() or norm.all()):
+                    total += variance * np.outer(own == 0, norm == 0)
+            return total
+
+        return covariance
 
     def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
         """Return the scale times the sum of the weights, for every row."""
@@ -99,18 +107,24 @@ class OnUnitGroups(Kernel):
 
     def setup(self, X: Matrix, groups: NDArray[np.intp]) -> None:
         """Set up the kernel on the rows it will see."""
-        self._members = _members(groups)
-        widths = [len(members) + 1 for members in self._members]
+        columns = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+        self._members = [run_of(members) for members in columns]
+        widths = [len(members) + 1 for members in columns]
         self.kernel.setup(self._mapped(X), np.repeat(np.arange(len(widths)), widths))
         self.prior_mean, self.prior_std = self.kernel.prior_mean, self.kernel.prior_std
-        self._origin = np.concatenate([np.r_[members, -1] for members in self._members]).astype(np.intp)
+        self._origin = np.concatenate([np.r_[members, -1] for members in columns]).astype(np.intp)
 
     def _mapped(self, A: Matrix) -> Matrix:
         return np.concatenate(_units(A, self._members), axis=1)
 
     def covariance(self, theta: Matrix, A: Matrix, B: Matrix) -> Matrix:
         """Return the kernel's covariance."""
-        return self.kernel.covariance(theta, self._mapped(A), self._mapped(B))
+        return self.against(theta, B)(A)
+
+    def against(self, theta: Matrix, B: Matrix) -> Callable[[Matrix], Matrix]:
+        """Return the kernel's covariance with `B` as a function of `A`."""
+        inner = self.kernel.against(theta, self._mapped(B))
+        return lambda A: inner(self._mapped(A))
 
     def diagonal(self, theta: Matrix, A: Matrix) -> Matrix:
         """Return the kernel's variance of each row."""
@@ -130,15 +144,23 @@ class OnUnitGroups(Kernel):
         return [(columns[columns >= 0], scale) for columns, scale in found if (columns >= 0).any()]
 
 
-def _members(groups: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    return [np.flatnonzero(groups == group) for group in np.unique(groups)]
+Run = slice | NDArray[np.intp]
 
 
-def _units(A: Matrix, groups: list[NDArray[np.intp]]) -> list[Matrix]:
+def _members(groups: NDArray[np.intp]) -> list[Run]:
+    return [run_of(np.flatnonzero(groups == group)) for group in np.unique(groups)]
+
+
+def _norms(A: Matrix) -> Matrix:
+    norms: Matrix = np.sqrt(np.einsum("ij,ij->i", A, A))
+    return norms
+
+
+def _units(A: Matrix, groups: list[Run]) -> list[Matrix]:
     """Return the rows of each group at norm one, with a flag of those that are zero, `(n, d_g + 1)`."""
     units = []
     for members in groups:
         part = A[:, members]
-        norm = np.linalg.norm(part, axis=1, keepdims=True)
+        norm = _norms(part)[:, None]
         units.append(np.concatenate([part / np.where(norm > 0, norm, 1), norm == 0], axis=1))
     return units

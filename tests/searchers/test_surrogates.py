@@ -6,12 +6,13 @@ from archcast.errors import ArchcastError, InvalidDataError
 from archcast.predictors.kernels import Stationary
 from archcast.searchers import gaussian
 from archcast.searchers.feasibility import log_success
-from archcast.searchers.features import SpaceEncoder
+from archcast.searchers.features import SpaceEncoder, is_of_space
 from archcast.searchers.gaussian import GaussianSurrogate, Posterior, last_renewal, suits
 from archcast.searchers.surrogate import PredictorSurrogate, training_set
 
 SPACE = get_space("nasbench201")
 CANDIDATES = SPACE.sample(300, seed=9, canonical=True)
+PROCESSES = ("gp", "gp_graph@semantic+random_walk", "gp_shortest_path")
 
 
 def value(batch):
@@ -47,6 +48,29 @@ def test_scaled_features_are_standardised_over_the_space_and_keep_flags():
     np.testing.assert_allclose(quantities.std(axis=0), 1, atol=1e-4)
     assert scaled.columns(SPACE).indicator.all()
     assert scaled.columns(SPACE).groups == columns.groups
+
+
+def test_counted_parts_are_those_of_the_space_and_may_stay_counts():
+    everything = SPACE.enumerate()
+    walks = make_encoder("random_walk").fit(everything)
+    plain = walks.transform(CANDIDATES)
+    width = len(make_encoder("semantic").columns(SPACE))
+    raw = SpaceEncoder("semantic+random_walk", scaled=True, raw_counts=True).fit(CANDIDATES[:5])
+    np.testing.assert_array_equal(raw.transform(CANDIDATES)[:, width:], plain)
+    np.testing.assert_array_equal(
+        raw.transform(CANDIDATES)[:, :width], SpaceEncoder("semantic", scaled=True).transform(CANDIDATES)
+    )
+    assert [label for label, _ in raw.leaves("")] == ["semantic", "random_walk"]
+    assert len(raw.columns(SPACE)) == width + plain.shape[1]
+    scaled = SpaceEncoder("random_walk", scaled=True).transform(everything).astype(float)
+    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-4)
+
+
+def test_what_is_learned_otherwise_is_not_remembered():
+    assert is_of_space(make_encoder("semantic+wl"))
+    assert not is_of_space(make_encoder("semantic+gnn"))
+    with pytest.raises(TypeError, match="learns its columns"):
+        SpaceEncoder("gnn").transform(CANDIDATES)
 
 
 # ---- the growing posterior ---------------------------------------------------------------------------------------
@@ -106,12 +130,15 @@ def test_joint_draws_have_the_posterior_covariance():
     np.testing.assert_allclose(np.cov(draws.T), expected, atol=0.04)
 
 
-def test_the_surrogate_is_the_predictor_where_hyperparameters_are_fresh():
+@pytest.mark.parametrize("name", PROCESSES)
+def test_the_surrogate_is_the_predictor_where_hyperparameters_are_fresh(name):
     """At a renewal the forecast is that of the Gaussian process itself, fitted to the same features."""
     history = told(30)
     known, z = training_set(history, "rank_gaussian")
-    surrogate = GaussianSurrogate(make_predictor("gp"), history, CANDIDATES, "rank_gaussian", refit=0.0)
-    direct = make_predictor("gp", encoder=SpaceEncoder("semantic", scaled=True), target_transform="none")
+    plain = make_predictor(name)
+    surrogate = GaussianSurrogate(plain, history, CANDIDATES, "rank_gaussian", refit=0.0)
+    encoder = SpaceEncoder(plain._new_encoder(), scaled=True, raw_counts=name != "gp")
+    direct = make_predictor(name).set_params(encoder=encoder, target_transform="none")
     mean, std = direct.fit(known, z).predict(CANDIDATES, return_std=True)
     said = surrogate.forecast()
     np.testing.assert_allclose(said.mean, mean, atol=1e-6)
@@ -119,14 +146,15 @@ def test_the_surrogate_is_the_predictor_where_hyperparameters_are_fresh():
     assert said.incumbent == z.max()
 
 
-def test_a_kept_posterior_gives_the_same_bits_as_a_fresh_one():
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_kept_posterior_gives_the_same_bits_as_a_fresh_one(name):
     histories = [told(n) for n in range(20, 32)]
     assert histories[0].architectures == histories[-1].architectures[:20]
 
     def forecasts(keep):
         gaussian._POSTERIORS._kept.clear()
         return [
-            GaussianSurrogate(make_predictor("gp"), h, CANDIDATES, "rank_gaussian", keep=keep).forecast()
+            GaussianSurrogate(make_predictor(name), h, CANDIDATES, "rank_gaussian", keep=keep).forecast()
             for h in histories
         ]
 
@@ -173,9 +201,11 @@ def test_failures_do_not_reach_the_surrogate_but_lower_the_chance_around_them():
     assert chances[distance <= 1].mean() < chances[distance >= 4].mean()
 
 
-def test_only_plain_gaussian_processes_take_the_fast_way():
-    assert suits(make_predictor("gp")) and suits(make_predictor("gp_ard@adjacency"))
-    assert not any(suits(make_predictor(name)) for name in ("gp_wl", "gp_tanimoto", "gp_hamming", "ridge"))
+def test_gaussian_processes_on_features_of_the_space_take_the_fast_way():
+    for name in ("gp", "gp_ard@adjacency", "gp@path_multiset", "gp@wl", "gp_graph", "gp_random_walk"):
+        assert suits(make_predictor(name)), name
+    for name in ("gp_wl", "gp_tanimoto", "gp_hamming", "gp_trend", "gp@gnn", "ridge"):
+        assert not suits(make_predictor(name)), name
 
 
 @pytest.mark.parametrize("predictor", ["gp_wl", "gp_tanimoto", "random_forest@adjacency", make_predictor("knn")])
