@@ -69,7 +69,11 @@ SEARCHERS = Registry(
         "parego": Entry(".searchers.parego:ParEGO", "several objectives: Gaussian process on random scalarisations"),
         "nsga2": Entry(".searchers.nsga2:NSGA2", "several objectives: evolution by pymoo's NSGA-II (extra: pymoo)"),
         "warm": Entry(".searchers.warm:WarmStart", "another searcher that begins with what sources think best"),
-        "auto": Entry(".searchers.bayesian_optimization:BayesianOptimization", "the best overall by measurement"),
+        "auto": Entry(
+            ".searchers.bayesian_optimization:BayesianOptimization",
+            "the best overall by measurement: Gaussian process on semantic features and counts of walks",
+            {"predictor": "gp_graph@semantic+random_walk"},
+        ),
     },
 )
 register_searcher = SEARCHERS.register

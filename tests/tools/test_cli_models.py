@@ -127,7 +127,7 @@ def test_fit_tells_what_a_predictor_chose(cli, trainings, tmp_path):
     assert "gp@semantic" in out
     assert "not tried" in out
     chosen = json.loads(cli(*usual, "--json")[1])["chosen"]
-    assert [record["weight"] for record in chosen] == [1.0, 0.0, 0.0, 1.0]
+    assert [record["weight"] for record in chosen] == [0.5, 0.5, 0.0, 0.0, 1.0]
 
 
 def test_a_model_that_knows_no_metric_takes_the_direction(cli, model):

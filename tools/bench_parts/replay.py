@@ -16,13 +16,13 @@ LIMIT = 120.0
 
 def measure(seeds: int = SEEDS, budget: int = BUDGET, processes: int = PROCESSES) -> Iterator[Measurement]:
     """Yield the wall time of the whole, the start of the processes included."""
-    plan = SearchPlan("nasbench201", "cifar10/test_accuracy", epoch=200, searchers=["bo"], budget=budget, seeds=seeds)
+    plan = SearchPlan("nasbench201", "cifar10/test_accuracy", epoch=200, searchers=["auto"], budget=budget, seeds=seeds)
     start = time.perf_counter()
     result = plan.run(n_jobs=processes)
     seconds = time.perf_counter() - start
     overhead = sum(record["overhead_seconds"] for record in result.records)
     queries = sum(record["queries"] for record in result.records)
-    median = float(np.median(result.regrets("bo")[:, -1]))
+    median = float(np.median(result.regrets("auto")[:, -1]))
     yield Measurement(
         f"replay of {seeds} x {budget} by bo",
         queries,

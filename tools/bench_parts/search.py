@@ -39,13 +39,13 @@ def measure(
     """Yield the growth with the trainings on one table, then with the table; a line for each peer."""
     problems = {name: SearchProblem.of(name, TABLES[name]) for name in dict.fromkeys((TABLE, *tables))}
     for n in observations:
-        yield from _beside_peers(f"ask bo after {n}", problems[TABLE], n)
+        yield from _beside_peers(f"ask auto after {n}", problems[TABLE], n)
     for name in tables:
-        yield from _beside_peers(f"ask bo after {observed}, {name}", problems[name], observed)
+        yield from _beside_peers(f"ask auto after {observed}, {name}", problems[name], observed)
 
 
 def _beside_peers(what: str, problem: SearchProblem, n: int) -> Iterator[Measurement]:
-    seconds, first = ask_seconds(problem, "bo", n)
+    seconds, first = ask_seconds(problem, "auto", n)
     limit = LIMIT if (problem.table, n) == (TABLE, OBSERVED) else None
     note = f"the slowest {seconds.max():.2g} s, the first {first:.2g} s"
     size, ours = len(problem.architectures), float(seconds.mean())
