@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..encoders import Columns, Encoder, make_encoder
 from ..spaces import Architectures, SearchSpace
 from ..spaces.hashing import row_keys
 from .candidates import is_small
+from .content import content
 
 _REFERENCE = 2000
 _WORTH_KEEPING = 500
@@ -134,12 +136,12 @@ class _Memory:
         self._rows = np.ascontiguousarray(features[first])
 
 
-_MEMORIES: OrderedDict[tuple[SearchSpace, str, bool, bool], _Memory] = OrderedDict()
+_MEMORIES: OrderedDict[tuple[SearchSpace, Hashable, bool, bool], _Memory] = OrderedDict()
 
 
 def _memory(space: SearchSpace, encoder: Encoder, scaled: bool, raw_counts: bool) -> _Memory:
     """Return what is remembered of a space through an encoder, which is not fitted."""
-    name = (space, repr(encoder), scaled, raw_counts)
+    name = (space, content(encoder), scaled, raw_counts)
     if name not in _MEMORIES:
         if not is_of_space(encoder):
             # What a learned encoding means changes with every fit: nothing can be kept.

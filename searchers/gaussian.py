@@ -18,9 +18,10 @@ from ..predictors.kernels import Kernel
 from ..predictors.marginal_likelihood import NoisePrior, cholesky
 from ..spaces import Architectures
 from .acquisition import Forecast
+from .content import ContentCache, content
 from .features import SpaceEncoder, is_of_space
 from .history import History
-from .surrogate import ContentCache, Surrogate, fitted_to, training_set
+from .surrogate import Surrogate, fitted_to, training_set
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -188,7 +189,7 @@ class GaussianSurrogate(Surrogate[Forecast]):
         return self._encoder.transform(architectures).astype(np.float64)
 
     def _candidate_features(self, keep: bool) -> Floats:
-        name = (repr(self._encoder), self._candidates)
+        name = (content(self._encoder), self._candidates)
         features: Floats | None = _CANDIDATES.get(name) if keep else None
         if features is None:
             features = self._features(self._candidates)
@@ -199,7 +200,7 @@ class GaussianSurrogate(Surrogate[Forecast]):
     def _given(self, known: Architectures, early: Architectures, early_z: Floats, keep: bool) -> Posterior:
         """Return the posterior given the known trials, with the hyperparameters of the early ones."""
         first = len(early)
-        about = (repr(self._predictor), self._candidates, early_z.tobytes())
+        about = (content(self._predictor), self._candidates, early_z.tobytes())
         posterior, done = None, len(known)
         while keep and posterior is None and done >= first:
             posterior = _POSTERIORS.take((*about, known.genotypes[:done].tobytes()))

@@ -8,8 +8,8 @@ from ..designs import Design, as_design
 from ..spaces import Architectures, SearchSpace
 from .base import generator_at, integer_seed
 from .candidates import candidate_set, is_whole, random_new
+from .content import ContentCache, content
 from .history import History
-from .surrogate import ContentCache
 
 RANDOM = "random"
 
@@ -43,7 +43,7 @@ def beginning(design: str | Design, initial: int, history: History, n: int, rng:
 
 def _designed(design: Design, initial: int, history: History, seed: int) -> Architectures:
     """Return the whole design, or all classes of a space or pool that holds fewer."""
-    key = (repr(design), initial, history.space, history.pool, seed)
+    key = (content(design), initial, history.space, history.pool, seed)
     found: Architectures | None = _DESIGNED.get(key)
     if found is None:
         among: SearchSpace | Architectures = history.space

@@ -13,11 +13,12 @@ from scipy.special import log_ndtr, ndtr
 from ..predictors import Predictor
 from ..spaces import Architectures
 from .acquisition import Forecast
+from .content import ContentCache
 from .gaussian import GaussianSurrogate, suits
 from .history import History
 from .pareto import free_boxes, nondominated
 from .quantities import Quantity
-from .surrogate import ContentCache, PredictorSurrogate, Scale, Surrogate, is_informative, remembering
+from .surrogate import PredictorSurrogate, Scale, Surrogate, is_informative, remembering
 
 Floats: TypeAlias = NDArray[np.float64]
 

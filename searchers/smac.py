@@ -18,9 +18,9 @@ from ..optional import requiring
 from ..spaces import Architectures, SearchSpace
 from .base import Searcher, check_number, generator_at, integer_seed
 from .candidates import random_new
+from .content import ContentCache
 from .history import History, Status
 from .moves import offspring
-from .surrogate import ContentCache
 
 _UNLIMITED = 1_000_000_000
 """Trials that SMAC is told of beforehand: only its initial design, which is not used, would depend on them."""

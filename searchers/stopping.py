@@ -10,9 +10,9 @@ from scipy.special import ndtr
 from sklearn.base import clone
 
 from .base import Searcher, check_number
+from .content import ContentCache, content
 from .curve_history import CurveHistory, Ending
 from .scheduler import Assignment, Scheduler
-from .surrogate import ContentCache
 
 if TYPE_CHECKING:
     from ..predictors import Predictor
@@ -147,7 +147,7 @@ class ForecastStopping(EarlyStopping):
 def _fitted(extrapolator: Extrapolator, history: CurveHistory, finished: NDArray[np.intp]) -> Extrapolator:
     """Return the extrapolator fitted to finished trials; fits are remembered by their content."""
     curves, architectures = history.utilities[finished], history.architectures[finished]
-    key = (repr(extrapolator), history.epochs, history.space, architectures.genotypes.tobytes(), curves.tobytes())
+    key = (content(extrapolator), history.epochs, history.space, architectures.genotypes.tobytes(), curves.tobytes())
     fitted: Extrapolator | None = _FITS.get(key)
     if fitted is None:
         fitted = extrapolator.fit(curves, history.epochs, architectures=architectures)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import OrderedDict
-from typing import Any, Generic, TypeAlias
+from typing import Generic, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from ..predictors import Predictor, make_predictor
 from ..predictors.targets import TRANSFORMS
 from ..spaces import Architectures
 from .acquisition import Forecast, ForecastT
+from .content import ContentCache, content
 from .features import SpaceEncoder
 from .history import History
 
@@ -101,37 +101,12 @@ def remembering(predictor: Predictor, *, scaled: bool = False) -> Predictor:
     return predictor
 
 
-class ContentCache:
-    """The last few results of a pure function, by a key that holds everything they depend on."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._kept: OrderedDict[Any, Any] = OrderedDict()
-
-    def take(self, key: Any) -> Any:
-        """Return and forget what was kept for `key`, or None."""
-        return self._kept.pop(key, None)
-
-    def get(self, key: Any) -> Any:
-        """Return what was kept for `key`, or None."""
-        value = self._kept.get(key)
-        if value is not None:
-            self._kept.move_to_end(key)
-        return value
-
-    def put(self, key: Any, value: Any) -> None:
-        """Keep `value`, and forget the oldest if there are too many."""
-        self._kept[key] = value
-        while len(self._kept) > self._size:
-            self._kept.popitem(last=False)
-
-
 _FITS = ContentCache(_KEPT_FITS)
 
 
 def fitted_to(predictor: Predictor, architectures: Architectures, z: Floats) -> Predictor:
     """Return a copy of the predictor fitted to transformed targets; fits are remembered by their content."""
-    key = (repr(predictor), architectures.space, architectures.genotypes.tobytes(), z.tobytes())
+    key = (content(predictor), architectures.space, architectures.genotypes.tobytes(), z.tobytes())
     fitted = _FITS.get(key)
     if fitted is None:
         fitted = clone(predictor)

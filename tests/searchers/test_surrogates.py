@@ -5,6 +5,7 @@ from archcast.encoders import make_encoder
 from archcast.errors import ArchcastError, InvalidDataError
 from archcast.predictors.kernels import Stationary
 from archcast.searchers import gaussian
+from archcast.searchers.content import content
 from archcast.searchers.feasibility import log_success
 from archcast.searchers.features import SpaceEncoder, is_of_space
 from archcast.searchers.gaussian import GaussianSurrogate, Posterior, last_renewal, suits
@@ -71,6 +72,20 @@ def test_what_is_learned_otherwise_is_not_remembered():
     assert not is_of_space(make_encoder("semantic+gnn"))
     with pytest.raises(TypeError, match="learns its columns"):
         SpaceEncoder("gnn").transform(CANDIDATES)
+
+
+def test_keys_tell_settings_apart_however_deep_and_long():
+    def key(n, **parameters):
+        encoder = make_encoder("semantic+wl" if n % 2 else "semantic")
+        return content(make_predictor("gp", encoder=encoder, **parameters))
+
+    assert key(1) == key(1) and hash(key(1)) == hash(key(1))
+    assert len({key(0), key(1), key(1, restarts=2), content(make_predictor("gp_graph")), content("gp")}) == 5
+    names = [f"gp@path{i}" for i in range(400)]  # more than scikit-learn's `repr` shows
+    changed = [*names[:200], "ridge", *names[201:]]
+    assert content(make_predictor("auto", candidates=names)) != content(make_predictor("auto", candidates=changed))
+    fitted = make_predictor("gp@adjacency").fit(CANDIDATES[:20], np.arange(20.0))
+    assert content(fitted) == content(make_predictor("gp@adjacency"))
 
 
 # ---- the growing posterior ---------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def measure(seeds: int = SEEDS, budget: int = BUDGET, processes: int = PROCESSES
     queries = sum(record["queries"] for record in result.records)
     median = float(np.median(result.regrets("auto")[:, -1]))
     yield Measurement(
-        f"replay of {seeds} x {budget} by bo",
+        f"replay of {seeds} x {budget} by auto",
         queries,
         seconds,
         limit=LIMIT if (seeds, budget) == (SEEDS, BUDGET) else None,
