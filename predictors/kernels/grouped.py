@@ -35,7 +35,7 @@ class GroupedLinear(Kernel):
 
     def setup(self, X: Matrix, groups: NDArray[np.intp]) -> None:
         """Choose the same prior for the weight of every group."""
-        self._members = _members(groups)
+        self._members = [run_of(members) for members in _members(groups)]
         count = len(self._members)
         self.prior_mean = np.r_[self.scale_prior[0], np.full(count, -np.log(max(count, 1)))]
         self.prior_std = np.r_[self.scale_prior[1], np.full(count, self.weight_std)]
@@ -51,13 +51,13 @@ class GroupedLinear(Kernel):
 
         def covariance(A: Matrix) -> Matrix:
             total = np.zeros((len(A), len(B)))
-            for variance, members, norm in zip(variances, self._members, norms, strict=True):
-                own = _norms(A[:, members])
-                block = (A[:, members] * (variance / np.where(own > 0, own, 1))[:, None]) @ B[:, members].T
-                block /= np.where(norm > 0, norm, 1)
+            for variance, members, (norm, empty) in zip(variances, self._members, norms, strict=True):
+                own, own_empty = _norms(A[:, members])
+                block = (A[:, members] * (variance / own)[:, None]) @ B[:, members].T
+                block /= norm
                 total += block
-                if not (own.all() or norm.all()):
-                    total += variance * np.outer(own == 0, norm == 0)
+                if own_empty.any() and empty.any():
+                    total += variance * np.outer(own_empty, empty)
             return total
 
         return covariance
@@ -107,7 +107,7 @@ class OnUnitGroups(Kernel):
 
     def setup(self, X: Matrix, groups: NDArray[np.intp]) -> None:
         """Set up the kernel on the rows it will see."""
-        columns = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+        columns = _members(groups)
         self._members = [run_of(members) for members in columns]
         widths = [len(members) + 1 for members in columns]
         self.kernel.setup(self._mapped(X), np.repeat(np.arange(len(widths)), widths))
@@ -147,13 +147,15 @@ class OnUnitGroups(Kernel):
 Run = slice | NDArray[np.intp]
 
 
-def _members(groups: NDArray[np.intp]) -> list[Run]:
-    return [run_of(np.flatnonzero(groups == group)) for group in np.unique(groups)]
+def _members(groups: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    return [np.flatnonzero(groups == group) for group in np.unique(groups)]
 
 
-def _norms(A: Matrix) -> Matrix:
-    norms: Matrix = np.sqrt(np.einsum("ij,ij->i", A, A))
-    return norms
+def _norms(A: Matrix) -> tuple[Matrix, NDArray[np.bool_]]:
+    """Return the norms of rows, 1 for those that are zero, and which these are, both `(n,)`."""
+    norms = np.sqrt(np.einsum("ij,ij->i", A, A))
+    empty = norms == 0
+    return np.where(empty, 1.0, norms), empty
 
 
 def _units(A: Matrix, groups: list[Run]) -> list[Matrix]:
@@ -161,6 +163,6 @@ def _units(A: Matrix, groups: list[Run]) -> list[Matrix]:
     units = []
     for members in groups:
         part = A[:, members]
-        norm = _norms(part)[:, None]
-        units.append(np.concatenate([part / np.where(norm > 0, norm, 1), norm == 0], axis=1))
+        norm, empty = _norms(part)
+        units.append(np.concatenate([part / norm[:, None], empty[:, None]], axis=1))
     return units
